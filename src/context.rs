@@ -1,0 +1,139 @@
+//! Floor 0: plain data. What Envoy says of one HTTP request, before anything is believed.
+//!
+//! Everything here is a caller's bytes: no field is UTF-8 until somebody has checked it, and no header is unique until
+//! [`Headers::single`] has said so.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+/// A moment in milliseconds since the Unix epoch. Every clock reading of the decision path is one of these, read once
+/// per request by the caller of the deciding functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime {
+    millis: i64,
+}
+
+impl UnixTime {
+    /// The moment `millis` milliseconds after the epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self { millis }
+    }
+
+    /// The moment `seconds` after the epoch, saturating at the ends of the range.
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self { millis: seconds.saturating_mul(1000) }
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn millis(self) -> i64 {
+        self.millis
+    }
+
+    /// Whole seconds since the epoch, rounded down.
+    pub const fn seconds(self) -> i64 {
+        self.millis.div_euclid(1000)
+    }
+}
+
+/// One HTTP request as the proxy describes it (`envoy.service.auth.v3.AttributeContext`).
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// The server that the listener is bound to, or else the route's context extension `toolgate.server` names.
+    /// A client can set neither.
+    pub server: Option<Bytes>,
+    /// The HTTP method, as sent.
+    pub method: Bytes,
+    /// The request target with its query, as it goes upstream.
+    pub path: Bytes,
+    /// `:authority` or `Host`.
+    pub host: Bytes,
+    /// All headers that the proxy passed.
+    pub headers: Headers,
+    /// The body, and how much of it can be trusted to be what goes upstream.
+    pub body: Body,
+    /// The address of the proxy's peer: behind another proxy that is the other proxy.
+    pub peer: Option<IpAddr>,
+    /// The proxy's id of this request; a retry carries the same one.
+    pub id: Bytes,
+}
+
+/// What is known of a request's body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// The request has none.
+    Absent,
+    /// Byte for byte what goes upstream.
+    Complete(Bytes),
+    /// The proxy's text form, in which it replaces bytes that are not UTF-8: the upstream may see other bytes.
+    Text(Bytes),
+    /// The proxy kept only a prefix.
+    Truncated,
+    /// The lengths that the proxy and the client state do not agree with the bytes.
+    LengthMismatch,
+    /// The proxy passes only some headers (it leaves out its own mark beside a body), so what toolgate cannot see it
+    /// could not remove.
+    HeadersFiltered,
+}
+
+/// The headers of a request, in order, repeats kept where the proxy keeps them.
+#[derive(Debug, Clone, Default)]
+pub struct Headers(Vec<(Bytes, Bytes)>);
+
+/// A header that must stand alone was sent more than once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated;
+
+impl Headers {
+    /// Takes the pairs as they came.
+    pub fn new(pairs: Vec<(Bytes, Bytes)>) -> Self {
+        Self(pairs)
+    }
+
+    /// All pairs, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
+    /// Every value of the header `name`; names compare without ASCII case.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Bytes> {
+        self.0.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    /// The one value of the header `name`, if it was sent.
+    ///
+    /// # Errors
+    /// [`Repeated`] if it was sent twice; a comma inside one value is the caller's to judge.
+    pub fn single<'a>(&'a self, name: &'a str) -> Result<Option<&'a Bytes>, Repeated> {
+        let mut values = self.all(name);
+        let first = values.next();
+        if values.next().is_some() { Err(Repeated) } else { Ok(first) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> Headers {
+        Headers::new(pairs.iter().map(|(k, v)| (Bytes::from_static(k.as_bytes()), Bytes::from_static(v.as_bytes()))).collect())
+    }
+
+    #[test]
+    fn a_single_header_is_found_without_case() {
+        let headers = headers(&[("Content-Type", "a"), ("x", "b")]);
+        assert_eq!(headers.single("content-type"), Ok(Some(&Bytes::from_static(b"a"))));
+        assert_eq!(headers.single("y"), Ok(None));
+    }
+
+    #[test]
+    fn a_repeated_header_is_an_error_in_any_case() {
+        assert_eq!(headers(&[("X", "a"), ("x", "b")]).single("x"), Err(Repeated));
+    }
+
+    #[test]
+    fn seconds_round_down_before_the_epoch() {
+        assert_eq!(UnixTime::from_millis(-1).seconds(), -1);
+        assert_eq!(UnixTime::from_seconds(i64::MAX).millis(), i64::MAX);
+    }
+}
