@@ -1,1 +1,4 @@
-//! To be written.
+//! Floor 2: Envoy's external authorization, from bytes to bytes.
+
+pub mod request;
+pub mod wire;
