@@ -15,6 +15,7 @@ mod generated {
         unused_qualifications,
         clippy::allow_attributes,
         clippy::allow_attributes_without_reason,
+        clippy::default_constructed_unit_structs,
         reason = "generated"
     )]
     include!(concat!(env!("OUT_DIR"), "/messages.rs"));
@@ -70,6 +71,7 @@ impl RawCheck {
 
 /// What came where a [`CheckRequest`] was expected.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one per call, and it is taken apart at once")]
 pub enum Incoming {
     /// A request.
     Request(CheckRequest),
