@@ -1,1 +1,227 @@
-//! To be written.
+//! Floor 2: the configuration file, from text to typed values, with every problem at once.
+//!
+//! [`parse`] is pure: it reads no other file. Whatever can only be checked against another file keeps its place
+//! ([`Spanned`]), so that the loader can point at it. The contract, key by key, is in the documentation.
+
+mod issuer;
+mod limits;
+mod listen;
+mod reader;
+mod server;
+mod values;
+mod yaml;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+
+pub use issuer::{IssuerConfig, KeySource};
+pub use limits::LimitsConfig;
+pub use listen::{Address, GrpcListener, Listen};
+use reader::{Fault, Field, Reader, Section, suggest};
+pub use server::{Denials, Matching, Overlay, OverlayConfig, Resource, ServerConfig};
+use values::quoted;
+
+use crate::problem::Problem;
+use crate::problem::Source;
+use crate::problem::closest;
+
+/// A whole, valid configuration. Made only by [`parse`].
+#[derive(Debug)]
+pub struct Config {
+    /// Where toolgate listens.
+    pub listen: Listen,
+    /// The zone of `context.request.local`. Default: UTC.
+    pub time_zone: TimeZone,
+    /// Where the caller's address is taken from; without it, policies cannot read an address.
+    pub client_address: Option<ClientAddress>,
+    /// The folder of the policies.
+    pub policies: Spanned<PathBuf>,
+    /// The issuers; at least one.
+    pub issuers: Vec<IssuerConfig>,
+    /// The servers; at least one.
+    pub servers: Vec<ServerConfig>,
+    /// How much of a request is read.
+    pub limits: LimitsConfig,
+    /// Where decisions are recorded.
+    pub audit: AuditConfig,
+}
+
+/// A value and where it was written, as byte offsets into the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub span: Range<usize>,
+}
+
+impl Spanned<&str> {
+    fn to_owned(&self) -> Spanned<String> {
+        Spanned { value: self.value.to_owned(), span: self.span.clone() }
+    }
+}
+
+/// Which address is the caller's. Only the operator knows what stands in front of the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAddress {
+    /// The proxy's peer: nothing stands in front.
+    Peer,
+    /// The address that Envoy determined itself (`x-envoy-external-address`).
+    ExternalAddress,
+    /// The entry of `x-forwarded-for` that the outermost of this many trusted proxies wrote, counted from the end.
+    XffHops(usize),
+}
+
+/// Where decisions are recorded; at least one of the two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// A file of JSON lines.
+    pub file: Option<Spanned<PathBuf>>,
+    /// The standard output.
+    pub stdout: bool,
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+/// All problems of the file; only the first if it is not one YAML document.
+pub fn parse(source: &Source) -> Result<Config, Vec<Problem>> {
+    let reader = Reader::new(source);
+    let config = match yaml::load(&source.text) {
+        Ok(root) => {
+            let names = Names { issuers: root.names_in("issuers"), servers: root.names_in("servers") };
+            Field::root(&reader, &root).section(|section| config(section, &names))
+        }
+        Err(error) => {
+            reader.report(Some(error.span), error.message, error.help.to_owned());
+            None
+        }
+    };
+    let problems = reader.into_problems();
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        Some(_) | None => Err(problems),
+    }
+}
+
+impl Config {
+    /// The same configuration with every relative path taken from `folder`, the one that holds the file.
+    #[must_use]
+    pub fn resolved_from(mut self, folder: &Path) -> Self {
+        let sockets = self.listen.grpc.iter_mut().filter_map(|listener| match &mut listener.address {
+            Address::Unix(path) => Some(path),
+            Address::Tcp(_) => None,
+        });
+        let keys = self.issuers.iter_mut().filter_map(|issuer| match &mut issuer.keys {
+            KeySource::File(path) => Some(&mut path.value),
+            KeySource::Url(_) | KeySource::Discover => None,
+        });
+        let tools = self.servers.iter_mut().filter_map(|server| server.tools.as_mut());
+        let spanned = tools.chain(&mut self.audit.file).chain([&mut self.policies]).map(|path| &mut path.value);
+        for path in sockets.chain(keys).chain(spanned) {
+            *path = folder.join(&path);
+        }
+        self
+    }
+}
+
+/// The names in the file, known before the sections that mention them are read: a server may mention an issuer that has
+/// a problem of its own, and is not to blame for it.
+struct Names {
+    issuers: Vec<String>,
+    servers: Vec<String>,
+}
+
+impl Names {
+    fn issuer(&self, text: &str) -> Result<String, Fault> {
+        known(text, &self.issuers, "issuer")
+    }
+
+    fn server(&self, text: &str) -> Result<String, Fault> {
+        known(text, &self.servers, "server")
+    }
+}
+
+fn known(text: &str, names: &[String], kind: &str) -> Result<String, Fault> {
+    if names.iter().any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Err(Fault::new(format!("names no {kind}: {}", quoted(text)), suggest(text, &names, &format!("the {kind}s are"))))
+}
+
+fn config(section: &mut Section<'_, '_>, names: &Names) -> Option<Config> {
+    let mut distinct_issuers = issuer::Distinct::default();
+    let mut distinct_servers = server::Distinct::default();
+    let listen = section.required("listen", |field| field.section(|section| listen::listen(section, names)));
+    let time_zone = section.optional("time_zone", |field| field.read(time_zone)).unwrap_or(TimeZone::UTC);
+    let client_address = section.optional("client_address", client_address);
+    let policies = section.required("policies", path);
+    let issuers =
+        section.required("issuers", |field| field.filled()?.items(|item| issuer::issuer(item, &mut distinct_issuers)));
+    let servers = section
+        .required("servers", |field| field.filled()?.items(|item| server::server(item, names, &mut distinct_servers)));
+    let limits = section.optional("limits", |field| field.section(limits::limits)).unwrap_or_default();
+    let audit = section.required("audit", |field| field.section(audit));
+    Some(Config {
+        listen: listen?,
+        time_zone,
+        client_address,
+        policies: policies?,
+        issuers: issuers?,
+        servers: servers?,
+        limits,
+        audit: audit?,
+    })
+}
+
+/// The zone of an IANA name, from the data that is compiled in: the same on every machine.
+fn time_zone(text: &str) -> Result<TimeZone, Fault> {
+    let zones = TimeZoneDatabase::bundled();
+    zones.get(text).map_err(|_| {
+        let names: Vec<String> = zones.available().map(|name| name.to_string()).collect();
+        let help = match closest(text, names.iter().map(String::as_str)) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => "write an IANA name such as `UTC` or `Europe/Berlin`".to_owned(),
+        };
+        Fault::new(format!("cannot be {}: there is no such time zone", quoted(text)), help)
+    })
+}
+
+/// More proxies in a row than anybody runs: a larger number is a mistake.
+const MAX_XFF_HOPS: usize = 16;
+
+fn client_address(field: &Field<'_>) -> Option<ClientAddress> {
+    if field.is_mapping() {
+        return field.section(|section| {
+            let hops = section.required("xff_hops", |field| limits::count(field, 1..=MAX_XFF_HOPS));
+            Some(ClientAddress::XffHops(hops?))
+        });
+    }
+    const WORDS: [(&str, ClientAddress); 2] =
+        [("peer", ClientAddress::Peer), ("external_address", ClientAddress::ExternalAddress)];
+    field.choice(&WORDS)
+}
+
+fn audit(section: &mut Section<'_, '_>) -> Option<AuditConfig> {
+    if section.present(&["file", "stdout"]).is_empty() {
+        // What cannot be recorded is denied, so without a place to record nothing would ever be allowed.
+        section.report(Fault::new(
+            "names no place to record decisions",
+            "add `file: {path: audit.jsonl}` or `stdout: {}`",
+        ));
+    }
+    let file = section.optional("file", |field| field.section(|section| section.required("path", path)));
+    let stdout = section.optional("stdout", |field| field.section(|_| Some(()))).is_some();
+    Some(AuditConfig { file, stdout })
+}
+
+/// A path to another file or folder.
+fn path(field: &Field<'_>) -> Option<Spanned<PathBuf>> {
+    Some(field.spanned(PathBuf::from(field.text()?)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,13 @@
 //! Floor 0: what is wrong with a file that an operator wrote, where, and what to do about it.
 
+mod render;
+mod suggest;
+
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use render::{ProblemJson, render};
+pub use suggest::closest;
 
 /// One file as it was read: its name as the operator knows it, and its text.
 #[derive(Debug, Clone)]
@@ -42,3 +48,25 @@ pub struct Problem {
     /// What to do about it.
     pub help: Option<String>,
 }
+
+impl Problem {
+    /// Where the problem starts: line and column, both from 1, the column counted in characters.
+    ///
+    /// A span that does not lie on character boundaries inside the text (a defect of whoever made it) counts from the
+    /// nearest place before it that does.
+    pub fn position(&self) -> Option<(usize, usize)> {
+        let start = floor(&self.source.text, self.span.as_ref()?.start);
+        let before = self.source.text.get(..start).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.matches('\n').count() + 1;
+        Some((line, before.get(line_start..).unwrap_or_default().chars().count() + 1))
+    }
+}
+
+/// The last character boundary of `text` at or before `offset`.
+fn floor(text: &str, offset: usize) -> usize {
+    (0..=offset.min(text.len())).rev().find(|&place| text.is_char_boundary(place)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::token::Algorithm;
+
+mod bad;
+
+/// Every supported key.
+const SAMPLE: &str = r#"listen:
+  grpc: 127.0.0.1:9191
+  admin: 127.0.0.1:9192
+time_zone: UTC
+client_address: peer
+policies: policies
+issuers:
+  - name: corp
+    issuer: https://id.example.com
+    jwks: {discover: true}
+    algorithms: [ES256, RS256]
+    token_types: [at+jwt]
+    groups: /groups
+    scopes: {claim: /scope, implies: {"weather:admin": ["weather:read"]}}
+    claims: {department: {type: String}, clearance: {type: Long, path: /ext/clearance}}
+    insecure_http: false
+servers:
+  - name: weather
+    resource: https://mcp.example.com/weather
+    paths: [/weather]
+    match: extension
+    issuers: [corp]
+    tools: catalogs/weather.json
+    arguments: {read_file: {path: path}, "*": {url: url}}
+    scopes_supported: ["weather:read"]
+    allowed_origins: []
+    denials: auto
+    forward_token: false
+    accept_text_body: false
+    challenge_held: true
+    end_streams_at_expiry: false
+    methods: []
+limits: {body: 1MiB, message: 4MiB, depth: 64, nodes: 100000, token: 16KiB}
+audit:
+  file: {path: audit.jsonl}
+  stdout: {}
+"#;
+
+/// Nothing that has a default.
+const SMALLEST: &str = "listen: {grpc: '127.0.0.1:9191'}
+policies: policies
+issuers: [{name: corp, issuer: 'https://id.example.com', jwks: {file: keys.json}}]
+servers: [{name: weather, resource: 'https://mcp.example.com/weather', issuers: [corp]}]
+audit: {stdout: {}}
+";
+
+#[track_caller]
+fn accept(text: &str) -> Config {
+    parse(&Source::new("toolgate.yaml", text))
+        .unwrap_or_else(|problems| panic!("{}", crate::problem::render(&problems, false)))
+}
+
+fn problems(text: &str) -> Vec<Problem> {
+    parse(&Source::new("toolgate.yaml", text)).err().unwrap_or_default()
+}
+
+/// The text of `problem`'s span.
+fn marked(problem: &Problem) -> &str {
+    problem.span.clone().map_or("", |span| problem.source.text.get(span).unwrap())
+}
+
+#[track_caller]
+fn replaced(text: &str, old: &str, new: &str) -> String {
+    assert_eq!(text.matches(old).count(), 1, "`{old}` must stand in the sample once");
+    text.replace(old, new)
+}
+
+#[test]
+fn the_sample_is_read_as_it_is_meant() {
+    let config = accept(SAMPLE);
+    assert_eq!(config.listen.admin, Some("127.0.0.1:9192".parse().unwrap()));
+    assert_eq!(config.client_address, Some(ClientAddress::Peer));
+    let issuer = &config.issuers[0];
+    assert_eq!(issuer.keys, KeySource::Discover);
+    assert_eq!(issuer.implies, [("weather:admin".to_owned(), vec!["weather:read".to_owned()])]);
+    assert_eq!(issuer.rules.algorithms, [Algorithm::ES256, Algorithm::RS256]);
+    assert_eq!(issuer.rules.token_types, ["at+jwt"]);
+    assert_eq!(issuer.rules.groups.as_deref(), Some("/groups"));
+    let pointers: Vec<&str> = issuer.rules.claims.iter().map(|claim| claim.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/department", "/ext/clearance"]);
+    let server = &config.servers[0];
+    assert_eq!(server.paths, ["/weather"]);
+    assert_eq!(SAMPLE.get(server.tools.clone().unwrap().span), Some("catalogs/weather.json"));
+    let overlays: Vec<_> =
+        server.overlays.iter().map(|it| (it.tool.value.as_str(), it.argument.value.as_str(), it.overlay)).collect();
+    assert_eq!(overlays, [("read_file", "path", Overlay::Path), ("*", "url", Overlay::Url)]);
+    assert!(config.audit.stdout && config.audit.file.is_some());
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let config = accept(SMALLEST);
+    assert_eq!(config.listen.admin, None);
+    assert_eq!(config.client_address, None);
+    assert_eq!(config.time_zone, TimeZone::UTC);
+    assert_eq!(
+        config.limits,
+        LimitsConfig { body: 1 << 20, message: 4 << 20, depth: 64, nodes: 100_000, token: 16 << 10 }
+    );
+    let rules = &config.issuers[0].rules;
+    assert_eq!(rules.algorithms, [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA]);
+    assert_eq!(rules.token_types, ["at+jwt", "application/at+jwt"]);
+    assert_eq!((rules.scope_claim.as_str(), rules.groups.as_deref()), ("/scope", None));
+    let server = &config.servers[0];
+    assert_eq!(
+        (server.paths[0].as_str(), server.matching, server.denials),
+        ("/weather", Matching::Extension, Denials::Auto)
+    );
+    let flags = [server.forward_token, server.accept_text_body, server.challenge_held, server.end_streams_at_expiry];
+    assert_eq!(flags, [false, false, true, false]);
+}
+
+#[test]
+fn other_forms_are_accepted() {
+    for (old, new) in [
+        ("grpc: 127.0.0.1:9191", "grpc: 'unix:/run/toolgate.sock'"),
+        ("grpc: 127.0.0.1:9191", "grpc: ['[::]:9191', {address: 'unix:s', server: weather}]"),
+        ("grpc: 127.0.0.1:9191", "grpc: ['127.0.0.1:0', '127.0.0.1:0', '127.0.0.2:9192']"),
+        ("time_zone: UTC", "time_zone: Europe/Berlin"),
+        ("client_address: peer", "client_address: {xff_hops: 2}"),
+        ("{discover: true}", "{url: 'https://id.example.com/keys?tenant=a'}"),
+        ("type: String", "type: Set<String>"),
+        ("match: extension", "match: host"),
+        ("paths: [/weather]", "paths: [/weather, /weather/v2, '/a%20b']"),
+        ("resource: https://mcp.example.com/weather", "resource: http://127.0.0.1:8080/weather"),
+        ("resource: https://mcp.example.com/weather", "resource: http://[::1]/weather"),
+        ("resource: https://mcp.example.com/weather", "resource: https://mcp.example.com:443"),
+        ("insecure_http: false", "insecure_http: true"),
+        (
+            "allowed_origins: []",
+            "allowed_origins: ['https://a.example', 'http://localhost:6274', 'vscode-webview://0a-b']",
+        ),
+        ("methods: []", "methods: [acme/audit]"),
+        ("body: 1MiB", "body: 1024"),
+        ("body: 1MiB, message: 4MiB", "body: 64MiB, message: 128MiB"),
+        ("depth: 64, nodes: 100000, token: 16KiB", "depth: 8, nodes: 64, token: 1KiB"),
+        ("depth: 64, nodes: 100000, token: 16KiB", "depth: 512, nodes: 10000000, token: 256KiB"),
+        ("listen:", "--- # one document\nlisten:"),
+    ] {
+        accept(&replaced(SAMPLE, old, new));
+    }
+    let plain = replaced(
+        &replaced(SAMPLE, "insecure_http: false", "insecure_http: true"),
+        "https://id.",
+        "http://localhost:1/id.",
+    );
+    assert_eq!(accept(&plain).issuers[0].rules.issuer, "http://localhost:1/id.example.com");
+    accept(&format!("\u{feff}{SAMPLE}"));
+    accept(&SAMPLE.replace('\n', "\r\n"));
+}
+
+#[test]
+fn a_resource_is_kept_as_written_beside_the_form_that_compares() {
+    for (url, authority, path) in [
+        ("https://mcp.example.com", "mcp.example.com", "/"),
+        ("https://mcp.example.com:443/a/", "mcp.example.com", "/a/"),
+        ("https://mcp.example.com:8443/a%20b", "mcp.example.com:8443", "/a%20b"),
+        ("http://[::1]:80/a", "[::1]", "/a"),
+    ] {
+        let resource = values::resource(url).unwrap();
+        assert_eq!(resource, Resource { url: url.to_owned(), authority: authority.to_owned(), path: path.to_owned() });
+    }
+}
+
+#[test]
+fn relative_paths_start_at_the_folder_of_the_file() {
+    let text = replaced(SAMPLE, "127.0.0.1:9191", "'unix:toolgate.sock'");
+    let text = replaced(&text, "{discover: true}", "{file: /keys.json}");
+    let config = accept(&text).resolved_from(Path::new("/etc/toolgate"));
+    assert_eq!(config.policies.value, Path::new("/etc/toolgate/policies"));
+    assert_eq!(config.listen.grpc[0].address, Address::Unix("/etc/toolgate/toolgate.sock".into()));
+    assert!(matches!(&config.issuers[0].keys, KeySource::File(path) if path.value == Path::new("/keys.json")));
+    assert_eq!(config.servers[0].tools.as_ref().unwrap().value, Path::new("/etc/toolgate/catalogs/weather.json"));
+    assert_eq!(config.audit.file.unwrap().value, Path::new("/etc/toolgate/audit.jsonl"));
+}
+
+#[test]
+fn ten_mistakes_are_ten_problems() {
+    let text = "listen: {grpc: 127.0.0.1, admn: '127.0.0.1:9192'}
+time_zone: Europe/Berln
+issuers:
+  - name: Corp
+    issuer: http://id.example.com
+    jwks: {}
+servers:
+  - name: weather
+    resource: https://mcp.example.com/weather?a=b
+    issuers: [corp]
+    denials: yes
+limits: {depth: 7}
+audit: {}
+";
+    let problems = problems(text);
+    let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    // `corp` is no issuer's name either: eleven with `policies`, which is missing.
+    assert_eq!(messages.len(), 12, "{messages:#?}");
+    assert!(problems.iter().all(|problem| problem.help.is_some() && problem.span.is_some()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_text_is_read_without_panic(text in "[a-z:\\-\\[\\]{}&*!#|>'\"%@,? \t\r\n0-9äß€😀\u{feff}\u{85}]{0,80}") {
+        check_spans(&text)?;
+    }
+
+    #[test]
+    fn any_mutation_of_the_sample_is_read_without_panic(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, "[a-z:\\-\\[\\]{}&*!#|>'\"\\\\ \t\r\n0-9ä😀]{0,6}"), 1..6)
+    ) {
+        let mut text = SAMPLE.to_owned();
+        for (place, length, new) in edits {
+            let places: Vec<usize> = text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect();
+            let start = place.index(places.len());
+            let end = (start + length).min(places.len() - 1);
+            text.replace_range(places[start]..places[end], &new);
+        }
+        check_spans(&text)?;
+    }
+}
+
+/// Reads `text`; every problem must lie on character boundaries inside it and have a way to be drawn.
+fn check_spans(text: &str) -> Result<(), TestCaseError> {
+    let problems = problems(text);
+    for problem in &problems {
+        let span = problem.span.clone().unwrap();
+        prop_assert!(text.get(span).is_some(), "{problem:?}");
+    }
+    prop_assert_eq!(crate::problem::render(&problems, false).is_empty(), problems.is_empty());
+    Ok(())
+}
