@@ -1,0 +1,222 @@
+//! What a record says. The published form is `docs/audit-record.schema.json`, and a test holds the two together.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::audit::DecisionId;
+use crate::audit::line::LIST_LIMIT;
+use crate::audit::line::Line;
+use crate::context::UnixTime;
+
+/// One decision, allow or deny. Absent values are left out of the line; values past their bound are cut and marked.
+///
+/// It holds neither token nor key nor argument that no policy read: what is not here cannot leak from the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// When it was decided.
+    pub time: UnixTime,
+    /// The id that the caller and the upstream server see too.
+    pub decision_id: &'a DecisionId,
+    /// The number of the rules that decided.
+    pub generation: u64,
+    /// The digest of the rules that decided.
+    pub digest: &'a str,
+    /// What was answered.
+    pub decision: Verdict,
+    /// Why, from the closed list of reasons.
+    pub reason: &'a str,
+    /// Fixed words for the operator, more exact than the reason.
+    pub detail: Option<&'a str>,
+    /// The name of the server that was asked for.
+    pub server: Option<&'a str>,
+    /// The principal as the text of a Cedar entity id.
+    pub principal: Option<&'a str>,
+    /// The name of the issuer that vouched for it.
+    pub issuer: Option<&'a str>,
+    /// The OAuth client.
+    pub client: Option<&'a str>,
+    /// The token, as [`Audit::fingerprint`](super::Audit::fingerprint) of its `jti` or of all of it.
+    pub token: Option<&'a str>,
+    /// The HTTP method, a caller's bytes.
+    pub method: &'a [u8],
+    /// What was to be done, as Cedar entity ids.
+    pub actions: &'a [&'a str],
+    /// To what, as Cedar entity ids.
+    pub resources: &'a [&'a str],
+    /// The ids of the policies that determined the decision.
+    pub policies: &'a [&'a str],
+    /// The ids of the policies that failed to evaluate.
+    pub errors: &'a [&'a str],
+    /// The values that the decision read, by path.
+    pub values: &'a [(&'a str, Scalar<'a>)],
+    /// The HTTP status answered; for an allow there is none, the upstream server answers.
+    pub status: Option<u16>,
+    /// The caller's address, where the configuration says which one that is.
+    pub source: Option<IpAddr>,
+    /// The proxy's id of the request.
+    pub request_id: &'a [u8],
+    /// The W3C trace id.
+    pub trace_id: Option<&'a [u8]>,
+    /// What the steps took.
+    pub latency: Latency,
+}
+
+/// What was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The request went on.
+    Allow,
+    /// It was answered here.
+    Deny,
+}
+
+impl Verdict {
+    /// The word in records, metrics and metadata.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// One value that a decision read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scalar<'a> {
+    /// A string, or the text of a type that JSON has no word for.
+    Text(&'a str),
+    /// An integer.
+    Long(i64),
+    /// A truth value.
+    Bool(bool),
+    /// Nothing was there.
+    Null,
+}
+
+/// Durations of the steps of a decision; a step that was not reached has none. Written in whole microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Reading and verifying the token.
+    pub token: Option<Duration>,
+    /// Parsing the message.
+    pub parse: Option<Duration>,
+    /// Evaluating the policies.
+    pub policy: Option<Duration>,
+    /// All until the record was made.
+    pub total: Duration,
+}
+
+/// One attempt to load other rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Reload<'a> {
+    /// When it ended.
+    pub time: UnixTime,
+    /// How.
+    pub outcome: ReloadOutcome,
+    /// The number of the rules that hold now.
+    pub generation: u64,
+    /// Their digest.
+    pub digest: &'a str,
+    /// What was wrong, one sentence each.
+    pub problems: &'a [&'a str],
+}
+
+/// How an attempt to load other rules ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    /// The new rules hold.
+    Loaded,
+    /// The old rules still hold.
+    Refused,
+}
+
+impl ReloadOutcome {
+    /// The word in records and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Loaded => "loaded",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl Record<'_> {
+    pub(super) fn write(&self, line: &mut Line) {
+        line.text("kind", "decision");
+        line.time("time", self.time);
+        line.text("decision_id", self.decision_id.as_str());
+        line.word("generation", self.generation);
+        line.text("digest", self.digest);
+        line.text("decision", self.decision.as_str());
+        line.text("reason", self.reason);
+        line.optional("detail", self.detail);
+        line.optional("server", self.server);
+        line.optional("principal", self.principal);
+        line.optional("issuer", self.issuer);
+        line.optional("client", self.client);
+        line.optional("token", self.token);
+        line.caller("method", self.method);
+        line.list("actions", self.actions);
+        line.list("resources", self.resources);
+        line.list("policies", self.policies);
+        line.list("errors", self.errors);
+        line.object("values", |line| write_values(line, self.values));
+        if let Some(status) = self.status {
+            line.word("status", status);
+        }
+        if let Some(source) = self.source {
+            line.text("source", &source.to_string());
+        }
+        line.caller("request_id", self.request_id);
+        if let Some(trace_id) = self.trace_id {
+            line.caller("trace_id", trace_id);
+        }
+        line.object("latency_us", |line| self.latency.write(line));
+    }
+}
+
+impl Latency {
+    fn write(self, line: &mut Line) {
+        for (name, step) in [("token", self.token), ("parse", self.parse), ("policy", self.policy)] {
+            if let Some(step) = step {
+                line.word(name, step.as_micros());
+            }
+        }
+        line.word("total", self.total.as_micros());
+    }
+}
+
+impl Reload<'_> {
+    pub(super) fn write(&self, line: &mut Line) {
+        line.text("kind", "reload");
+        line.time("time", self.time);
+        line.text("outcome", self.outcome.as_str());
+        line.word("generation", self.generation);
+        line.text("digest", self.digest);
+        line.list("problems", self.problems);
+    }
+}
+
+/// The record of a line that a dying process or a full disk left half written: the file's end has been closed.
+pub(super) fn write_torn(line: &mut Line, time: UnixTime, bytes: usize) {
+    line.text("kind", "torn");
+    line.time("time", time);
+    line.word("bytes", bytes);
+}
+
+/// Values past the bound are counted under the name `…`, which no path has.
+fn write_values(line: &mut Line, values: &[(&str, Scalar<'_>)]) {
+    let end = line.len() + LIST_LIMIT;
+    for (index, (path, value)) in values.iter().enumerate() {
+        if line.len() >= end {
+            line.word("…", values.len() - index);
+            return;
+        }
+        match value {
+            Scalar::Text(text) => line.text(path, text),
+            Scalar::Long(number) => line.word(path, number),
+            Scalar::Bool(truth) => line.word(path, truth),
+            Scalar::Null => line.word(path, "null"),
+        }
+    }
+}

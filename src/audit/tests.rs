@@ -1,0 +1,409 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::line::LINE_LIMIT;
+use super::line::STRING_LIMIT;
+use super::*;
+
+const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);
+
+fn settings(path: &Path) -> AuditSettings {
+    AuditSettings { file: Some(path.to_owned()), ..AuditSettings::default() }
+}
+
+fn open(path: &Path) -> Audit {
+    Audit::open(&settings(path), NOW).unwrap()
+}
+
+fn typical(decision_id: &DecisionId) -> Record<'_> {
+    Record {
+        time: NOW,
+        decision_id,
+        generation: 3,
+        digest: "4f1c2d0e9b7a6f58",
+        decision: Verdict::Deny,
+        reason: "policy_denied",
+        detail: None,
+        server: Some("weather"),
+        principal: Some("User::\"corp:ada@example.com\""),
+        issuer: Some("corp"),
+        client: Some("https://agent.example/client.json"),
+        token: Some("9f86d081884c7d659a2feaa0c55ad015"),
+        method: b"POST",
+        actions: &["Action::\"weather:get_forecast\""],
+        resources: &["Tool::\"weather:get_forecast\""],
+        policies: &["no-destructive-from-outside"],
+        errors: &[],
+        values: &[],
+        status: Some(403),
+        source: Some(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
+        request_id: b"0d3b1c1e-6f7a-4a7e-9f0e-2f6f3c1d9b55",
+        trace_id: Some(b"4bf92f3577b34da6a3ce929d0e0e4736"),
+        latency: Latency {
+            token: Some(Duration::from_nanos(1_999)),
+            parse: Some(Duration::from_micros(4)),
+            policy: None,
+            total: Duration::from_micros(31),
+        },
+    }
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'));
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+#[test]
+fn a_record_is_one_line_in_a_fixed_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = open(&path);
+    let id = audit.next_id();
+    assert_eq!(audit.record(&typical(&id), "reply").unwrap().into_inner(), "reply");
+    let boot = audit.boot.clone();
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        format!(
+            "{{\"boot\":\"{boot}\",\"seq\":0,\"kind\":\"decision\",\"time\":\"2023-11-14T22:13:20.000Z\",\
+             \"decision_id\":\"{boot}-0\",\"generation\":3,\"digest\":\"4f1c2d0e9b7a6f58\",\"decision\":\"deny\",\
+             \"reason\":\"policy_denied\",\"server\":\"weather\",\"principal\":\"User::\\\"corp:ada@example.com\\\"\",\
+             \"issuer\":\"corp\",\"client\":\"https://agent.example/client.json\",\
+             \"token\":\"9f86d081884c7d659a2feaa0c55ad015\",\"method\":\"POST\",\
+             \"actions\":[\"Action::\\\"weather:get_forecast\\\"\"],\
+             \"resources\":[\"Tool::\\\"weather:get_forecast\\\"\"],\"policies\":[\"no-destructive-from-outside\"],\
+             \"errors\":[],\"values\":{{}},\"status\":403,\"source\":\"127.0.0.1\",\
+             \"request_id\":\"0d3b1c1e-6f7a-4a7e-9f0e-2f6f3c1d9b55\",\
+             \"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\
+             \"latency_us\":{{\"token\":1,\"parse\":4,\"total\":31}}}}\n"
+        )
+    );
+}
+
+#[test]
+fn the_file_is_made_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let _audit = open(&path);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_second_writer_is_refused_until_the_first_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let first = open(&path);
+    let refused = Audit::open(&settings(&path), NOW).map(|_| ());
+    assert_eq!(refused, Err(AuditError::Locked { path: path.clone() }));
+    drop(first);
+    let _second = open(&path);
+}
+
+#[test]
+fn no_sink_and_a_missing_folder_are_errors() {
+    assert_eq!(Audit::open(&AuditSettings::default(), NOW).map(|_| ()), Err(AuditError::NoSink));
+    let path = Path::new("/nonexistent/audit.jsonl");
+    let expected = AuditError::Open { sink: path.display().to_string(), cause: Errno::NOENT };
+    assert_eq!(Audit::open(&settings(path), NOW).map(|_| ()), Err(expected));
+}
+
+#[test]
+fn a_full_disk_loses_the_decision_and_is_counted() {
+    let settings = settings(Path::new("/dev/full"));
+    let audit = Audit::open(&settings, NOW).unwrap();
+    let id = audit.next_id();
+    for failures in 1..3 {
+        let expected = AuditError::Write { sink: "/dev/full".to_owned(), cause: Errno::NOSPC };
+        assert_eq!(audit.record(&typical(&id), ()).map(Recorded::into_inner), Err(expected.clone()));
+        assert_eq!(settings.failures.get(), failures);
+        let status =
+            SinkStatus { sink: "/dev/full".to_owned(), recorded: 0, failures, failing: Some(expected.to_string()) };
+        assert_eq!(audit.sinks(), [status]);
+    }
+    assert_eq!(audit.trail().seq, 0);
+}
+
+#[test]
+fn one_working_sink_is_enough_and_the_other_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let settings = settings(Path::new("/dev/full"));
+    let audit = Audit::open(&settings, NOW).unwrap();
+    audit.trail().sinks.push(Sink::file(&path).unwrap().0);
+    let id = audit.next_id();
+    for _ in 0..2 {
+        audit.record(&typical(&id), ()).unwrap().into_inner();
+    }
+    assert_eq!(settings.failures.get(), 2);
+    let seqs: Vec<_> = lines(&path).iter().map(|line| line["seq"].as_u64()).collect();
+    assert_eq!(seqs, [Some(0), Some(1)]);
+}
+
+#[test]
+fn a_torn_tail_is_ended_and_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    fs::write(&path, "{\"whole\":1}\n{\"half").unwrap();
+    let audit = open(&path);
+    let id = audit.next_id();
+    audit.record(&typical(&id), ()).unwrap().into_inner();
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[..2], ["{\"whole\":1}", "{\"half"]);
+    let boot = &audit.boot;
+    assert_eq!(
+        lines[2],
+        format!(
+            "{{\"boot\":\"{boot}\",\"seq\":0,\"kind\":\"torn\",\"time\":\"2023-11-14T22:13:20.000Z\",\"bytes\":6}}"
+        )
+    );
+    assert!(lines[3].starts_with(&format!("{{\"boot\":\"{boot}\",\"seq\":1,\"kind\":\"decision\"")));
+    assert_eq!(lines.len(), 4);
+}
+
+#[test]
+fn after_a_rotation_records_go_to_the_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, rotated) = (folder.path().join("audit.jsonl"), folder.path().join("audit.jsonl.1"));
+    let audit = open(&path);
+    let write = || audit.record(&typical(&audit.next_id()), ()).unwrap().into_inner();
+    write();
+    audit.reopen(NOW).unwrap();
+    write();
+    fs::rename(&path, &rotated).unwrap();
+    write();
+    audit.reopen(NOW).unwrap();
+    write();
+    let seqs = |path| lines(path).iter().map(|line| line["seq"].as_u64().unwrap()).collect::<Vec<_>>();
+    assert_eq!((seqs(&rotated), seqs(&path)), (vec![0, 1, 2], vec![3]));
+}
+
+#[test]
+fn a_reopening_that_fails_keeps_the_old_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, rotated) = (folder.path().join("audit.jsonl"), folder.path().join("audit.jsonl.1"));
+    let audit = open(&path);
+    fs::rename(&path, &rotated).unwrap();
+    let other = open(&path);
+    assert_eq!(audit.reopen(NOW), Err(AuditError::Locked { path }));
+    audit.record(&typical(&audit.next_id()), ()).unwrap().into_inner();
+    assert_eq!(lines(&rotated).len(), 1);
+    drop(other);
+}
+
+#[test]
+fn lines_of_many_threads_are_whole_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = open(&path);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..200).for_each(|_| audit.record(&typical(&audit.next_id()), ()).unwrap().into_inner()));
+        }
+    });
+    let lines = lines(&path);
+    let seqs: Vec<_> = lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (0..1600).collect::<Vec<_>>());
+    let mut ids: Vec<_> = lines.iter().map(|line| line["decision_id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 1600);
+}
+
+#[test]
+fn a_fingerprint_is_stable_in_a_process_and_differs_between_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (open(&folder.path().join("1")), open(&folder.path().join("2")));
+    assert_eq!(one.fingerprint(b"t"), one.fingerprint(b"t"));
+    assert_eq!(one.fingerprint(b"t").len(), 32);
+    assert_ne!(one.fingerprint(b"t"), one.fingerprint(b"u"));
+    assert_ne!(one.fingerprint(b"t"), other.fingerprint(b"t"));
+    assert_ne!(one.boot, other.boot);
+}
+
+/// What a caller may send, in every place where something can stand.
+#[derive(Debug)]
+struct Hostile {
+    texts: Vec<String>,
+    bytes: Vec<u8>,
+    list: Vec<String>,
+    number: i64,
+}
+
+fn hostile() -> impl Strategy<Value = Hostile> {
+    // Mostly short, some past every limit; characters from all of Unicode, and of escapes and controls in particular.
+    let text =
+        || prop_oneof![9 => "(\\PC|[\u{0}-\u{1f}\"\\\\\u{7f}-\u{9f}\u{2028}\u{202e}]){0,20}", 1 => "\\PC{250,300}"];
+    (vec(text(), 9), vec(any::<u8>(), 0..400), vec(text(), 0..60), any::<i64>())
+        .prop_map(|(texts, bytes, list, number)| Hostile { texts, bytes, list, number })
+}
+
+/// The line of a record with `hostile` in every field.
+fn hostile_line(audit: &Audit, path: &Path, hostile: &Hostile) -> Vec<u8> {
+    let mut texts = hostile.texts.iter().map(String::as_str);
+    let mut text = || texts.next().unwrap();
+    let list: Vec<_> = hostile.list.iter().map(String::as_str).collect();
+    let mut values: Vec<_> = list.iter().map(|path| (*path, Scalar::Text(path))).collect();
+    values.extend([("number", Scalar::Long(hostile.number)), ("truth", Scalar::Bool(true)), ("none", Scalar::Null)]);
+    let id = audit.next_id();
+    let record = Record {
+        time: UnixTime::from_millis(hostile.number),
+        digest: text(),
+        reason: text(),
+        detail: Some(text()),
+        server: Some(text()),
+        principal: Some(text()),
+        issuer: Some(text()),
+        client: Some(text()),
+        token: Some(text()),
+        method: &hostile.bytes,
+        actions: &list,
+        resources: &list,
+        policies: &list,
+        errors: &list,
+        values: &values,
+        request_id: &hostile.bytes,
+        trace_id: Some(text().as_bytes()),
+        latency: Latency {
+            token: Some(Duration::MAX),
+            parse: Some(Duration::MAX),
+            policy: Some(Duration::MAX),
+            total: Duration::MAX,
+        },
+        ..typical(&id)
+    };
+    fs::write(path, "").unwrap();
+    audit.record(&record, ()).unwrap().into_inner();
+    fs::read(path).unwrap()
+}
+
+#[track_caller]
+fn one_ascii_line(line: &[u8]) -> Value {
+    let (last, rest) = line.split_last().unwrap();
+    assert_eq!(*last, b'\n');
+    assert!(rest.iter().all(|byte| matches!(byte, b' '..=b'~')));
+    assert!(line.len() < LINE_LIMIT, "{} bytes", line.len());
+    std::str::from_utf8(rest).unwrap().parse().unwrap()
+}
+
+/// The text comes back whole, or as a start of it with the mark of a cut.
+#[track_caller]
+fn comes_back(written: &Value, sent: &str) {
+    let written = written.as_str().unwrap();
+    if written != sent {
+        let (start, mark) = written.rsplit_once("…#").unwrap();
+        assert!(sent.starts_with(start) && mark.len() == 16);
+        assert!(sent.len() * 6 > STRING_LIMIT, "cut too early: `{sent}`");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_in_any_field_are_one_line_of_printable_ascii_that_reads_back(hostile in hostile()) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let line = one_ascii_line(&hostile_line(&open(&path), &path, &hostile));
+        comes_back(&line["digest"], &hostile.texts[0]);
+        comes_back(&line["trace_id"], &hostile.texts[8]);
+        comes_back(&line["request_id"], &String::from_utf8_lossy(&hostile.bytes));
+        for (written, sent) in line["policies"].as_array().unwrap().iter().zip(&hostile.list) {
+            if !written.as_str().unwrap().starts_with("…+") {
+                comes_back(written, sent);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_longest_record_is_below_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    // Each list stops one full string after its limit: the first item brings it to one byte below.
+    let first = "x".repeat(STRING_LIMIT);
+    let list: Vec<_> = (0..100).map(|n| format!("{first}{n}")).collect();
+    let hostile = Hostile { texts: list[..9].to_vec(), bytes: first.repeat(2).into_bytes(), list, number: i64::MIN };
+    let line = hostile_line(&open(&path), &path, &hostile);
+    one_ascii_line(&line);
+    assert!(line.len() > LINE_LIMIT / 2, "the case is not the longest: {} bytes", line.len());
+}
+
+/// Every member that a line has is in the published schema, and every required member is in the line.
+#[track_caller]
+fn fits_the_schema(line: &Value, kind: &str) {
+    let schema: Value = include_str!("../../docs/audit-record.schema.json").parse().unwrap();
+    let shape = &schema["$defs"][kind];
+    let members: BTreeMap<_, _> = line.as_object().unwrap().iter().collect();
+    for (name, value) in &members {
+        let mut rule = &shape["properties"][name.as_str()];
+        assert!(!rule.is_null(), "`{name}` is not in the schema");
+        if let Some(target) = rule["$ref"].as_str() {
+            rule = schema.pointer(target.trim_start_matches('#')).unwrap();
+        }
+        let fits = match rule["type"].as_str() {
+            Some("string") => value.is_string(),
+            Some("integer") => value.is_u64(),
+            Some("object") => value.is_object(),
+            Some("array") => value.is_array(),
+            _ => rule["const"] == **value || rule["enum"].as_array().unwrap().contains(value),
+        };
+        assert!(fits, "`{name}` is {value}, the schema says {rule}");
+    }
+    for name in shape["required"].as_array().unwrap() {
+        assert!(members.contains_key(&name.as_str().unwrap().to_owned()), "{name} is missing");
+    }
+}
+
+#[test]
+fn every_kind_of_record_fits_the_published_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    fs::write(&path, "half").unwrap();
+    let audit = open(&path);
+    let problems = ["unknown key `sever`"];
+    let outcome = ReloadOutcome::Refused;
+    audit.reload(&Reload { time: NOW, outcome, generation: 3, digest: "4f1c", problems: &problems }).unwrap();
+    let id = audit.next_id();
+    let values = [("context.arguments.days", Scalar::Long(7))];
+    let full = Record { detail: Some("tool is not in the catalogue"), values: &values, ..typical(&id) };
+    audit.record(&full, ()).unwrap().into_inner();
+    let lines = lines(&path);
+    assert_eq!(lines.len(), 3);
+    for (line, kind) in lines.iter().zip(["torn", "reload", "decision"]) {
+        assert_eq!(line["kind"], kind);
+        fits_the_schema(line, kind);
+    }
+}
+
+/// `cargo test --release --lib audit::tests::cost -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn cost() {
+    const ROUNDS: u32 = 1_000_000;
+    let id = DecisionId("0123456789abcdef-1234".to_owned());
+    let record = typical(&id);
+    let mut buffer = Vec::new();
+    let start = std::time::Instant::now();
+    for _ in 0..ROUNDS {
+        let mut line = Line::new(buffer);
+        std::hint::black_box(&record).write(&mut line);
+        buffer = line.into_bytes();
+    }
+    println!("serialise: {:?} for {} bytes", start.elapsed() / ROUNDS, buffer.len());
+    let folder = tempfile::tempdir().unwrap();
+    let audit = open(&folder.path().join("audit.jsonl"));
+    let start = std::time::Instant::now();
+    for _ in 0..ROUNDS / 4 {
+        let id = audit.next_id();
+        audit.record(&typical(&id), ()).unwrap().into_inner();
+    }
+    println!("record: {:?}", start.elapsed() / (ROUNDS / 4));
+}
