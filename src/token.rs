@@ -1,1 +1,57 @@
-//! To be written.
+//! Floor 1: from the `Authorization` header to a [`Principal`].
+//!
+//! ```text
+//! Headers ─► Bearer ─► UnverifiedToken ─► verify(rules, keys, now) ─► Principal ─► check(audience, now), on every use
+//! ```
+//!
+//! Only JWT access tokens are read here (RFC 9068), as compact JWS with an asymmetric signature. Absent on purpose:
+//! encrypted tokens, symmetric algorithms, keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`), extensions
+//! (`crit`), and tokens bound to a sender (`cnf`), which a plain bearer request must not use.
+//!
+//! Architecture invariants: a [`Principal`] is made in `token/verify.rs` alone; no JSON of a token or a key set is read
+//! by anything but [`crate::json`]; the signature library sees nothing that has not passed our own checks.
+
+mod algorithm;
+mod bearer;
+mod claims;
+mod decimal;
+mod error;
+mod jwk;
+mod jws;
+mod keys;
+mod rules;
+mod verify;
+
+#[cfg(test)]
+#[path = "../tests/support/tokens.rs"]
+pub(crate) mod support;
+
+#[cfg(test)]
+mod tests;
+
+pub use algorithm::Algorithm;
+pub use bearer::Ambiguity;
+pub use bearer::Bearer;
+pub use bearer::CredentialError;
+pub use decimal::decimal;
+pub use error::TokenError;
+pub use jwk::KeyId;
+pub use jwk::Unusable;
+pub use jws::MAX_HEADER;
+pub use jws::MAX_KEY_NAME;
+pub use jws::MAX_TOKEN;
+pub use keys::Key;
+pub use keys::KeySet;
+pub use keys::KeySetError;
+pub use keys::MAX_KEY_SET;
+pub use keys::MAX_KEYS;
+pub use keys::Skipped;
+pub use rules::ClaimRule;
+pub use rules::ClaimType;
+pub use rules::ClaimValue;
+pub use rules::IssuerRules;
+pub use verify::LEEWAY_SECONDS;
+pub use verify::Principal;
+pub use verify::UnverifiedToken;
+pub use verify::suppose;
+pub use verify::verify;

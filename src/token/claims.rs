@@ -1,0 +1,186 @@
+use super::decimal::decimal;
+use super::error::TokenError;
+use super::rules::ClaimRule;
+use super::rules::ClaimType;
+use super::rules::ClaimValue;
+use super::rules::IssuerRules;
+use crate::context::UnixTime;
+use crate::json::Kind;
+use crate::json::Value;
+
+/// The most audiences of a token. Each is a resource that may be sent it; a handful is many.
+pub(super) const MAX_AUDIENCES: usize = 64;
+
+/// The most scopes of a token: each becomes a parent of the principal.
+pub(super) const MAX_SCOPES: usize = 256;
+
+/// The most groups of a token: each becomes a parent of the principal. Large directories stop at a few hundred.
+pub(super) const MAX_GROUPS: usize = 1024;
+
+/// The most actors of a token (RFC 8693 §4.1): longer chains of delegation tell nobody anything.
+pub(super) const MAX_ACTORS: usize = 8;
+
+/// The most authentication methods (RFC 8176 knows some twenty).
+pub(super) const MAX_METHODS: usize = 32;
+
+/// The last second of the year 9999. A later date is a mistake, usually milliseconds for seconds.
+const MAX_DATE: i64 = 253_402_300_799;
+
+/// The claims of an access token, each in the form it must have (RFC 9068 §2.2). Only facts; whether they let anyone in
+/// is not said here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Claims {
+    pub(super) issuer: String,
+    pub(super) audiences: Vec<String>,
+    pub(super) issued_at: UnixTime,
+    pub(super) expires_at: UnixTime,
+    pub(super) not_before: Option<UnixTime>,
+    pub(super) auth_time: Option<UnixTime>,
+    pub(super) subject: Option<String>,
+    pub(super) client: String,
+    pub(super) token_id: Option<String>,
+    pub(super) acr: Option<String>,
+    pub(super) amr: Vec<String>,
+    pub(super) actors: Vec<String>,
+    pub(super) scopes: Vec<String>,
+    pub(super) groups: Vec<String>,
+    pub(super) declared: Vec<(String, ClaimValue)>,
+}
+
+impl Claims {
+    /// Reads the claims in `root`, an object.
+    pub(super) fn read(root: Value<'_>, rules: &IssuerRules) -> Result<Self, TokenError> {
+        if root.get("cnf").is_some() {
+            return Err(TokenError::Bound);
+        }
+        let optional_text = |name| root.get(name).map(|value| text(value).ok_or(TokenError::ClaimType(name))).transpose();
+        let optional_date = |name| root.get(name).map(|value| date(value).ok_or(TokenError::ClaimType(name))).transpose();
+        Ok(Self {
+            issuer: issuer(root)?,
+            audiences: match root.get("aud") {
+                Some(value) => some(names(value, "aud", MAX_AUDIENCES)?).ok_or(TokenError::ClaimType("aud"))?,
+                None => return Err(TokenError::ClaimMissing("aud")),
+            },
+            issued_at: optional_date("iat")?.ok_or(TokenError::ClaimMissing("iat"))?,
+            expires_at: optional_date("exp")?.ok_or(TokenError::ClaimMissing("exp"))?,
+            not_before: optional_date("nbf")?,
+            auth_time: optional_date("auth_time")?,
+            subject: optional_text("sub")?,
+            client: match optional_text("client_id")? {
+                Some(client) => client,
+                None => optional_text("azp")?.ok_or(TokenError::ClaimMissing("client_id"))?,
+            },
+            token_id: optional_text("jti")?,
+            acr: optional_text("acr")?,
+            amr: match root.get("amr") {
+                Some(value) if value.kind() == Kind::Array => names(value, "amr", MAX_METHODS)?,
+                Some(_) => return Err(TokenError::ClaimType("amr")),
+                None => Vec::new(),
+            },
+            actors: actors(root)?,
+            scopes: root.pointer(&rules.scope_claim).map_or(Ok(Vec::new()), scopes)?,
+            groups: match rules.groups.as_deref().and_then(|pointer| root.pointer(pointer)) {
+                Some(value) => names(value, "groups", MAX_GROUPS)?,
+                None => Vec::new(),
+            },
+            declared: declared(root, &rules.claims),
+        })
+    }
+}
+
+/// The `iss` of the claims in `root`, which every token must have.
+pub(super) fn issuer(root: Value<'_>) -> Result<String, TokenError> {
+    text(root.get("iss").ok_or(TokenError::ClaimMissing("iss"))?).ok_or(TokenError::ClaimType("iss"))
+}
+
+/// A string that names something: not empty, and without control characters, which have no place in an identifier and a
+/// bad effect in a log.
+fn text(value: Value<'_>) -> Option<String> {
+    let text = value.as_str()?;
+    (!text.is_empty() && !text.contains(char::is_control)).then(|| text.into_owned())
+}
+
+fn some(names: Vec<String>) -> Option<Vec<String>> {
+    if names.is_empty() { None } else { Some(names) }
+}
+
+/// One name, or an array of names.
+fn names(value: Value<'_>, claim: &'static str, max: usize) -> Result<Vec<String>, TokenError> {
+    match value.kind() {
+        Kind::String => Ok(vec![text(value).ok_or(TokenError::ClaimType(claim))?]),
+        Kind::Array if value.len() > max => Err(TokenError::TooMany(claim)),
+        Kind::Array => value.items().map(text).collect::<Option<_>>().ok_or(TokenError::ClaimType(claim)),
+        Kind::Null | Kind::Bool | Kind::Number | Kind::Object => Err(TokenError::ClaimType(claim)),
+    }
+}
+
+/// A space separated list of RFC 6749 §3.3, or an array. An empty string is a token without scopes.
+fn scopes(value: Value<'_>) -> Result<Vec<String>, TokenError> {
+    let scopes = match value.as_str() {
+        Some(list) if list.is_empty() => Vec::new(),
+        Some(list) => list.split(' ').take(MAX_SCOPES + 1).map(str::to_owned).collect(),
+        None => names(value, "scope", MAX_SCOPES)?,
+    };
+    if scopes.len() > MAX_SCOPES {
+        return Err(TokenError::TooMany("scope"));
+    }
+    if scopes.iter().all(|scope| is_scope(scope)) { Ok(scopes) } else { Err(TokenError::ClaimType("scope")) }
+}
+
+/// `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )` (RFC 6749 §3.3).
+fn is_scope(scope: &str) -> bool {
+    !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+}
+
+/// The chain of `act` claims (RFC 8693 §4.1), the one who acts first and those it acts for after. Each is known by its
+/// client where the token says so, else by its subject.
+fn actors(root: Value<'_>) -> Result<Vec<String>, TokenError> {
+    let mut actors = Vec::new();
+    let mut next = root.get("act");
+    while let Some(actor) = next {
+        if actors.len() == MAX_ACTORS {
+            return Err(TokenError::TooMany("act"));
+        }
+        let name = actor.get("client_id").or_else(|| actor.get("sub")).and_then(text);
+        actors.push(name.ok_or(TokenError::ClaimType("act"))?);
+        next = actor.get("act");
+    }
+    Ok(actors)
+}
+
+/// A NumericDate (RFC 7519 §2): seconds since the epoch, of which a fraction is dropped. Strings are refused, and so is
+/// whatever is before 1970 or after 9999.
+fn date(value: Value<'_>) -> Option<UnixTime> {
+    // A double holds every second of the range, and a fraction well enough to be cut off.
+    #[expect(clippy::cast_possible_truncation, reason = "saturates, and the range is checked after")]
+    let fractional = || Some(value.as_number()?.parse::<f64>().ok()?.floor() as i64);
+    let seconds = value.as_i64().or_else(fractional)?;
+    (0..=MAX_DATE).contains(&seconds).then(|| UnixTime::from_seconds(seconds))
+}
+
+/// The declared claims that the token has. `null` is what issuers send for an attribute that nobody has filled in: it
+/// counts as absent.
+fn declared(root: Value<'_>, rules: &[ClaimRule]) -> Vec<(String, ClaimValue)> {
+    let present = |rule: &ClaimRule| root.pointer(&rule.pointer).filter(|value| !value.is_null());
+    rules
+        .iter()
+        .filter_map(|rule| {
+            let value = present(rule)?;
+            Some((rule.name.clone(), convert(value, rule.kind).unwrap_or(ClaimValue::Unrepresentable)))
+        })
+        .collect()
+}
+
+fn convert(value: Value<'_>, kind: ClaimType) -> Option<ClaimValue> {
+    let array = || (value.kind() == Kind::Array).then(|| value.items());
+    Some(match kind {
+        ClaimType::String => ClaimValue::String(value.as_str()?.into_owned()),
+        ClaimType::Long => ClaimValue::Long(value.as_i64()?),
+        ClaimType::Bool => ClaimValue::Bool(value.as_bool()?),
+        ClaimType::Decimal => ClaimValue::Decimal(decimal(value.as_number()?)?),
+        ClaimType::SetOfString => {
+            ClaimValue::Strings(array()?.map(|item| Some(item.as_str()?.into_owned())).collect::<Option<_>>()?)
+        }
+        ClaimType::SetOfLong => ClaimValue::Longs(array()?.map(Value::as_i64).collect::<Option<_>>()?),
+    })
+}

@@ -1,0 +1,216 @@
+use std::fmt;
+
+use aws_lc_rs::digest;
+use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED;
+use aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED;
+use aws_lc_rs::signature::ED25519;
+use aws_lc_rs::signature::ParsedPublicKey;
+use aws_lc_rs::signature::VerificationAlgorithm;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use thiserror::Error;
+
+use super::algorithm::Algorithm;
+use super::jws::MAX_KEY_NAME;
+use super::keys::Key;
+use crate::json::Value;
+
+/// The identity of a public key: its RFC 7638 thumbprint with SHA-256, the same whatever the key is called.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; 32]);
+
+/// Why a key of a set cannot verify tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Unusable {
+    /// `kty` and `crv` name no kind of key that is supported.
+    #[error("its kind is not supported")]
+    Kind,
+    /// `alg` is not an algorithm that this kind of key can have here.
+    #[error("its `alg` is not supported or does not fit the key")]
+    Algorithm,
+    /// `use` or `key_ops` keep it from verifying signatures (RFC 7517 §4.2, §4.3).
+    #[error("it is not for verifying signatures")]
+    Use,
+    /// `kid` is not a string of 1 to 256 bytes.
+    #[error("its `kid` is malformed")]
+    Name,
+    /// A member is absent, or is not canonical base64url of the right length, or the point is not on its curve.
+    #[error("its key material is malformed")]
+    Material,
+    /// The RSA modulus is shorter than 2048 or longer than 8192 bits.
+    #[error("its modulus is not of 2048 to 8192 bits")]
+    Size,
+    /// The RSA public exponent is even, 1, or over 32 bits.
+    #[error("its public exponent is refused")]
+    Exponent,
+    /// The RSA modulus has the mark of a generator whose keys can be factored (ROCA, CVE-2017-15361).
+    #[error("its modulus was made by a generator that is known to be weak")]
+    Roca,
+}
+
+/// RFC 7518 §3.3 asks for at least this.
+const MIN_MODULUS_BITS: usize = 2048;
+
+/// The signature library takes no more.
+const MAX_MODULUS_BITS: usize = 8192;
+
+/// Exponents in use are 3 and 65537; the signature library takes none over 33 bits.
+const MAX_EXPONENT_BYTES: usize = 4;
+
+/// Reads one public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
+///
+/// One key has one algorithm: `alg` where given, else the curve's. An RSA key without `alg` has all six RSA algorithms,
+/// of which the issuer's own list then chooses.
+pub(super) fn read(jwk: Value<'_>) -> Result<Key, Unusable> {
+    let name = match jwk.get("kid") {
+        None => None,
+        Some(value) => Some(text(value, Unusable::Name)?),
+    };
+    if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > MAX_KEY_NAME) {
+        return Err(Unusable::Name);
+    }
+    check_use(jwk)?;
+    let kind = text(jwk.get("kty").ok_or(Unusable::Kind)?, Unusable::Kind)?;
+    let curve = jwk.get("crv").map(|value| text(value, Unusable::Kind)).transpose()?;
+    let (possible, id, library): (&[Algorithm], _, _) = match (kind.as_str(), curve.as_deref()) {
+        ("RSA", None) => rsa(jwk)?,
+        ("EC", Some("P-256")) => elliptic(jwk, "P-256", 32, &ECDSA_P256_SHA256_FIXED, &[Algorithm::ES256])?,
+        ("EC", Some("P-384")) => elliptic(jwk, "P-384", 48, &ECDSA_P384_SHA384_FIXED, &[Algorithm::ES384])?,
+        ("OKP", Some("Ed25519")) => edwards(jwk)?,
+        _ => return Err(Unusable::Kind),
+    };
+    let algorithms = match jwk.get("alg") {
+        None => possible.to_vec(),
+        Some(value) => {
+            let named = Algorithm::parse(&text(value, Unusable::Algorithm)?).ok_or(Unusable::Algorithm)?;
+            if !possible.contains(&named) {
+                return Err(Unusable::Algorithm);
+            }
+            vec![named]
+        }
+    };
+    Ok(Key::new(name, id, algorithms, library))
+}
+
+impl KeyId {
+    /// `canonical` is the JSON of the required members in the order of their names (RFC 7638 §3).
+    fn of(canonical: &str) -> Self {
+        let mut id = [0; 32];
+        // SHA-256 makes 32 bytes, so that nothing is left out.
+        id.iter_mut().zip(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref()).for_each(|(to, from)| *to = *from);
+        Self(id)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+fn text(value: Value<'_>, error: Unusable) -> Result<String, Unusable> {
+    Ok(value.as_str().ok_or(error)?.into_owned())
+}
+
+fn check_use(jwk: Value<'_>) -> Result<(), Unusable> {
+    let for_signatures = jwk.get("use").is_none_or(|value| value.as_str().as_deref() == Some("sig"));
+    let may_verify = jwk.get("key_ops").is_none_or(|value| value.items().any(|op| op.as_str().as_deref() == Some("verify")));
+    if for_signatures && may_verify { Ok(()) } else { Err(Unusable::Use) }
+}
+
+type Material = (&'static [Algorithm], KeyId, DecodingKey);
+
+fn rsa(jwk: Value<'_>) -> Result<Material, Unusable> {
+    let modulus = unsigned(jwk, "n")?;
+    let exponent = unsigned(jwk, "e")?;
+    if !(MIN_MODULUS_BITS..=MAX_MODULUS_BITS).contains(&bits(&modulus)) {
+        return Err(Unusable::Size);
+    }
+    if is_even(&exponent) || exponent == [1] || exponent.len() > MAX_EXPONENT_BYTES {
+        return Err(Unusable::Exponent);
+    }
+    if is_even(&modulus) {
+        return Err(Unusable::Material);
+    }
+    if has_roca_mark(&modulus) {
+        return Err(Unusable::Roca);
+    }
+    let (n, e) = (URL_SAFE_NO_PAD.encode(&modulus), URL_SAFE_NO_PAD.encode(&exponent));
+    let id = KeyId::of(&format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#));
+    Ok((&Algorithm::RSA, id, DecodingKey::from_rsa_raw_components(&modulus, &exponent)))
+}
+
+fn elliptic(
+    jwk: Value<'_>,
+    curve: &str,
+    size: usize,
+    verifier: &'static dyn VerificationAlgorithm,
+    algorithms: &'static [Algorithm],
+) -> Result<Material, Unusable> {
+    let (x, y) = (exactly(jwk, "x", size)?, exactly(jwk, "y", size)?);
+    let point = [[4].as_slice(), &x, &y].concat();
+    check_public(verifier, &point)?;
+    let (x, y) = (URL_SAFE_NO_PAD.encode(&x), URL_SAFE_NO_PAD.encode(&y));
+    let id = KeyId::of(&format!(r#"{{"crv":"{curve}","kty":"EC","x":"{x}","y":"{y}"}}"#));
+    Ok((algorithms, id, DecodingKey::from_ec_der(&point)))
+}
+
+fn edwards(jwk: Value<'_>) -> Result<Material, Unusable> {
+    let x = exactly(jwk, "x", 32)?;
+    check_public(&ED25519, &x)?;
+    let id = KeyId::of(&format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, URL_SAFE_NO_PAD.encode(&x)));
+    Ok((&[Algorithm::EdDSA], id, DecodingKey::from_ed_der(&x)))
+}
+
+/// The signature library looks at a key only when it verifies with it: a point off its curve is refused here, so that it
+/// does not count as a usable key.
+fn check_public(verifier: &'static dyn VerificationAlgorithm, bytes: &[u8]) -> Result<(), Unusable> {
+    ParsedPublicKey::new(verifier, bytes).map(|_| ()).map_err(|_| Unusable::Material)
+}
+
+fn bytes(jwk: Value<'_>, member: &str) -> Result<Vec<u8>, Unusable> {
+    let encoded = jwk.get(member).and_then(Value::as_str).ok_or(Unusable::Material)?;
+    URL_SAFE_NO_PAD.decode(encoded.as_bytes()).map_err(|_| Unusable::Material)
+}
+
+fn exactly(jwk: Value<'_>, member: &str, size: usize) -> Result<Vec<u8>, Unusable> {
+    let bytes = bytes(jwk, member)?;
+    if bytes.len() == size { Ok(bytes) } else { Err(Unusable::Material) }
+}
+
+/// A positive big-endian number. Some issuers put a zero byte in front (RFC 7518 §6.3.1.1 names the mistake): it is taken
+/// away, for it changes neither the number nor, then, the thumbprint.
+fn unsigned(jwk: Value<'_>, member: &str) -> Result<Vec<u8>, Unusable> {
+    let number: Vec<u8> = bytes(jwk, member)?.into_iter().skip_while(|byte| *byte == 0).collect();
+    if number.is_empty() { Err(Unusable::Material) } else { Ok(number) }
+}
+
+fn bits(number: &[u8]) -> usize {
+    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
+}
+
+fn is_even(number: &[u8]) -> bool {
+    number.last().is_none_or(|last| last % 2 == 0)
+}
+
+/// Primes of the flawed generator are k·M + (65537^a mod M), M being the product of the first primes, so that a modulus is
+/// a power of 65537 modulo each of them. A sound modulus passes all of these 17 with a chance of about 2^-28.
+const ROCA_PRIMES: [u64; 17] = [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157];
+
+fn has_roca_mark(modulus: &[u8]) -> bool {
+    ROCA_PRIMES.iter().all(|prime| {
+        let residue = modulus.iter().fold(0, |rest, byte| (rest * 256 + u64::from(*byte)) % prime);
+        let mut power = 1;
+        (0..*prime).any(|_| {
+            power = power * 65537 % prime;
+            power == residue
+        })
+    })
+}
