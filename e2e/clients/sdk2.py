@@ -1,0 +1,79 @@
+"""Drives the MCP SDK that speaks 2026-07-28: a script of steps on stdin, what came of each on stdout, both JSON.
+
+`mode` is the SDK's own: `auto` (probe, then 2026-07-28), `legacy` (the handshake era), or a version.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import anyio
+import httpx2
+from mcp import Client, MCPError
+from mcp.client.streamable_http import streamable_http_client
+
+STEP_LIMIT_S = 20
+
+
+async def perform(client: Client, step: dict[str, Any]) -> dict[str, Any]:
+    """One step: its text, and when progress was heard (ms after the start)."""
+    began = time.perf_counter()
+    progress: list[float] = []
+
+    async def heard(*_: object) -> None:
+        progress.append((time.perf_counter() - began) * 1000)
+
+    match step["do"]:
+        case "call":
+            result = await client.call_tool(step["name"], step.get("arguments", {}), progress_callback=heard)
+            text = "".join(getattr(part, "text", "") for part in result.content)
+            return {"ok": not result.is_error, "text": text, "progress_ms": progress}
+        case "tools":
+            listed = await client.list_tools()
+            return {"ok": True, "text": " ".join(tool.name for tool in listed.tools)}
+        case "read":
+            read = await client.read_resource(step["uri"])
+            return {"ok": True, "text": "".join(getattr(part, "text", "") for part in read.contents)}
+        case "prompt":
+            prompt = await client.get_prompt(step["name"], step.get("arguments", {}))
+            return {"ok": True, "text": "".join(getattr(message.content, "text", "") for message in prompt.messages)}
+        case other:
+            raise ValueError(f"no such step: {other}")
+
+
+async def attempt(client: Client, step: dict[str, Any]) -> dict[str, Any]:
+    """One step, its failure told as the SDK tells it."""
+    began = time.perf_counter()
+    try:
+        with anyio.fail_after(STEP_LIMIT_S):
+            result = await perform(client, step)
+    except MCPError as error:
+        told = {"code": error.code, "message": error.message, "data": error.data}
+        result = {"ok": False, "error": {"type": type(error).__name__, **told}}
+    except Exception as error:  # whatever the SDK makes of an answer is what this reports
+        result = {"ok": False, "error": {"type": type(error).__name__, "message": str(error)}}
+    return {**result, "ms": (time.perf_counter() - began) * 1000}
+
+
+async def main() -> dict[str, Any]:
+    """Reads the script, connects once, performs every step on that one connection."""
+    script = json.load(sys.stdin)
+    results: list[dict[str, Any]] = []
+    try:
+        async with (
+            httpx2.AsyncClient(headers=script["headers"], timeout=STEP_LIMIT_S) as http,
+            Client(streamable_http_client(script["url"], http_client=http), mode=script["mode"], cache=None) as client,
+        ):
+            version = client.protocol_version
+            for step in script["steps"]:
+                results.append(await attempt(client, step))
+        return {"connected": True, "protocol": version, "results": results}
+    except BaseException as error:  # exception groups included
+        return {"connected": False, "error": repr(error), "results": results}
+
+
+if __name__ == "__main__":
+    json.dump(anyio.run(main), sys.stdout)
