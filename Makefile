@@ -1,0 +1,44 @@
+# What one does with toolgate. `make` lists it.
+.DEFAULT_GOAL := help
+PYTHON := .tools/mcp2/bin/python
+
+# The suite and the demo run the release build: it is what people run, the demo builds it anyway, and one such build
+# costs less than a second set of objects for the sake of the suite.
+BINARY := target/release/toolgate
+
+.PHONY: help build test unit e2e demo bench fmt lint tools clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the release binary
+	cargo build --locked --release
+
+test: unit e2e ## everything: the Rust suite, then the real Envoy and real MCP clients
+
+unit: ## the Rust suite
+	cargo test --locked
+
+e2e: build tools ## the real Envoy and real MCP clients only; ARGS="-k denied" picks
+	TOOLGATE=$(CURDIR)/$(BINARY) $(PYTHON) -m pytest e2e $(ARGS)
+
+demo: build tools ## three people, two MCP servers, one Envoy; ONCE=1 stops by itself
+	@TOOLGATE=$(CURDIR)/$(BINARY) $(PYTHON) demo/run.py $(if $(ONCE),--once)
+
+bench: ## throughput and latency against a bare server; writes nothing
+	cargo build --locked --release
+	scripts/bench.sh
+
+fmt: ## formats
+	cargo fmt
+
+lint: ## formatting and clippy, warnings denied
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+tools: ## the real Envoy and MCP SDKs, into .tools/
+	@scripts/tools.sh
+
+clean: ## removes what was built and fetched
+	cargo clean
+	rm -rf .tools .demo
