@@ -20,6 +20,7 @@ class Shape:
     name: str
     example: Path
     config: str
+    body_limit: int
     envoy: Path
     host: str
     server_paths: Mapping[str, str]
@@ -29,33 +30,34 @@ class Shape:
         return f"https://{self.host}{self.server_paths[server]}"
 
 
-def _shape(name: str, example: str, envoy: Path, host: str, server_paths: dict[str, str], config: str) -> Shape:
-    return Shape(name, paths.EXAMPLES / example, config, envoy, host, server_paths)
+KIB = 1024
 
-
-ENVOY = _shape(
-    "envoy",
-    "envoy",
-    paths.EXAMPLES / "envoy/envoy.yaml",
-    "mcp.example.com",
-    {"weather": "/weather", "bank": "/bank"},
-    "toolgate.yaml",
+ENVOY = Shape(
+    name="envoy",
+    example=paths.EXAMPLES / "envoy",
+    config="toolgate.yaml",
+    body_limit=1024 * KIB,
+    envoy=paths.EXAMPLES / "envoy/envoy.yaml",
+    host="mcp.example.com",
+    server_paths={"weather": "/weather", "bank": "/bank"},
 )
-ISTIO = _shape(
-    "istio",
-    "istio",
-    paths.E2E / "envoy/istio-shape.yaml",
-    "weather.example.com",
-    {"weather": "/mcp"},
-    "config/toolgate.yaml",
+ISTIO = Shape(
+    name="istio",
+    example=paths.EXAMPLES / "istio",
+    config="config/toolgate.yaml",
+    body_limit=1020 * KIB,
+    envoy=paths.E2E / "envoy/istio-shape.yaml",
+    host="weather.example.com",
+    server_paths={"weather": "/mcp"},
 )
-GATEWAY = _shape(
-    "envoy-gateway",
-    "envoy-gateway",
-    paths.E2E / "envoy/gateway-shape.yaml",
-    "weather.example.com",
-    {"weather": "/mcp"},
-    "config/toolgate.yaml",
+GATEWAY = Shape(
+    name="envoy-gateway",
+    example=paths.EXAMPLES / "envoy-gateway",
+    config="config/toolgate.yaml",
+    body_limit=1024 * KIB,
+    envoy=paths.E2E / "envoy/gateway-shape.yaml",
+    host="weather.example.com",
+    server_paths={"weather": "/mcp"},
 )
 SHAPES = [ENVOY, ISTIO, GATEWAY]
 
@@ -83,19 +85,25 @@ class Stack:
         token: str | None = None,
         body: bytes | None = None,
         host: str | None = None,
+        chunked: bool = False,
     ) -> wire.Answer:
         """Any request at all."""
         given = [("host", host or self.shape.host), *headers]
         if token is not None:
             given.append(("authorization", f"Bearer {token}"))
-        return wire.send(self.port, method, path, given, body)
+        return wire.send(self.port, method, path, given, body, chunked=chunked)
 
     def post(
-        self, message: mcp.Message, *headers: tuple[str, str], token: str | None = None, server: str = "weather"
+        self,
+        message: mcp.Message,
+        *headers: tuple[str, str],
+        token: str | None = None,
+        server: str = "weather",
+        chunked: bool = False,
     ) -> wire.Answer:
         """An MCP message to a server."""
         path = self.shape.server_paths[server]
-        return self.send("POST", path, *message.headers, *headers, token=token, body=message.body)
+        return self.send("POST", path, *message.headers, *headers, token=token, body=message.body, chunked=chunked)
 
     def run(self, sdk: mcp.Sdk, token: str, *steps: mcp.Step, server: str = "weather") -> dict[str, Any]:
         """A real client, connected once, performing steps."""

@@ -42,16 +42,20 @@ class Answer:
         return "\n    ".join([*lines, "", self.body[:2000].decode(errors="replace")])
 
 
-def send(port: int, method: str, path: str, headers: Headers = (), body: bytes | None = None) -> Answer:
-    """Sends one request to a port of loopback. `Host` is the caller's to give; a body gets its content-length."""
+def send(
+    port: int, method: str, path: str, headers: Headers = (), body: bytes | None = None, *, chunked: bool = False
+) -> Answer:
+    """Sends one request to a port of loopback. `Host` is the caller's to give; a body gets its length or is chunked."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in headers:
             connection.putheader(name, value.encode("latin-1"))
-        if body is not None:
+        if chunked:
+            connection.putheader("transfer-encoding", "chunked")
+        elif body is not None:
             connection.putheader("content-length", str(len(body)))
-        connection.endheaders(body)
+        connection.endheaders(body, encode_chunked=chunked)
         response = connection.getresponse()
         return Answer(response.status, response.getheaders(), response.read())
     finally:

@@ -14,10 +14,8 @@ from harness import mcp
 from harness.stack import GATEWAY, Shape, Stack
 
 FORECAST = mcp.call("get_forecast", city="Oslo")
-LIMIT = 1024 * 1024
-"""`limits.body` of the examples."""
-ENVOYS_LIMIT = LIMIT + 4096
-"""`max_request_bytes` of the examples."""
+FILLED = 4096
+"""How much longer a body is than `limits.body` when it just fills what Envoy sends of it."""
 
 
 def of_size(size: int) -> mcp.Message:
@@ -81,23 +79,35 @@ def test_an_underscore_in_a_header_name(stack: Stack, name: str) -> None:
     assert stack.post(FORECAST, (name, "root"), token=stack.token(CAROL)).status == 400
 
 
-@pytest.mark.parametrize("size", [LIMIT, LIMIT + 1, ENVOYS_LIMIT, ENVOYS_LIMIT + 1, 2 * LIMIT])
-def test_size_of_a_body(any_stack: Stack, size: int) -> None:
+@pytest.mark.parametrize("chunked", [False, True], ids=["content-length", "chunked"])
+@pytest.mark.parametrize("over", [-900_000, 0, 1, FILLED, FILLED + 1, 1_000_000])
+def test_size_of_a_body(any_stack: Stack, over: int, chunked: bool) -> None:
     """Up to the limit it is read whole. Over it: 413, recorded, unless the product answers by itself."""
     before = len(any_stack.toolgate.audit())
-    answer = any_stack.post(of_size(size), token=any_stack.token(ADA))
-    if any_stack.shape == GATEWAY and size > ENVOYS_LIMIT:
+    message = of_size(any_stack.shape.body_limit + over)
+    answer = any_stack.post(message, token=any_stack.token(ADA), chunked=chunked)
+    if any_stack.shape == GATEWAY and over > 0:
         assert answer.status == 413, answer
         assert len(any_stack.toolgate.audit()) == before
-    elif size > LIMIT:
+    elif over > 0:
         recorded(any_stack, answer, 413, "body_too_large")
     else:
         recorded(any_stack, answer, 200, "allow")
 
 
+def test_a_body_goes_on_after_what_envoy_showed(any_stack: Stack) -> None:
+    """What Envoy sends of it is a whole, permitted message. That it is not the whole body, Envoy does not say."""
+    before = len(any_stack.servers["weather"].requests())
+    shown = FORECAST.body.ljust(any_stack.shape.body_limit + FILLED)
+    message = mcp.Message(FORECAST.headers, shown + b" and more" * 100_000)
+    answer = any_stack.post(message, token=any_stack.token(CAROL), chunked=True)
+    assert answer.status == 413, answer
+    assert len(any_stack.servers["weather"].requests()) == before
+
+
 def test_a_large_body_of_nobody(stack: Stack) -> None:
     """The token comes first: who has none does not learn what we think of the body."""
-    recorded(stack, stack.post(of_size(2 * LIMIT)), 401, "token_missing")
+    recorded(stack, stack.post(of_size(2 * stack.shape.body_limit)), 401, "token_missing")
 
 
 @pytest.mark.parametrize(
