@@ -20,14 +20,15 @@ pub use issuer::{IssuerConfig, KeySource};
 pub use limits::LimitsConfig;
 pub use listen::{Address, GrpcListener, Listen};
 use reader::{Fault, Field, Reader, Section, suggest};
-pub use server::{Denials, Matching, Overlay, OverlayConfig, Resource, ServerConfig};
+pub use server::{Matching, Overlay, OverlayConfig, Resource, ServerConfig};
 use values::quoted;
 
+use crate::decision::ClientAddress;
 use crate::problem::Problem;
 use crate::problem::Source;
 use crate::problem::closest;
 
-/// A whole, valid configuration. Made only by [`parse`].
+/// A whole configuration. Made only by [`parse`].
 #[derive(Debug)]
 pub struct Config {
     /// Where toolgate listens.
@@ -63,17 +64,6 @@ impl Spanned<&str> {
     }
 }
 
-/// Which address is the caller's. Only the operator knows what stands in front of the proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientAddress {
-    /// The proxy's peer: nothing stands in front.
-    Peer,
-    /// The address that Envoy determined itself (`x-envoy-external-address`).
-    ExternalAddress,
-    /// The entry of `x-forwarded-for` that the outermost of this many trusted proxies wrote, counted from the end.
-    XffHops(usize),
-}
-
 /// Where decisions are recorded; at least one of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditConfig {
@@ -83,11 +73,9 @@ pub struct AuditConfig {
     pub stdout: bool,
 }
 
-/// Reads a configuration.
-///
-/// # Errors
-/// All problems of the file; only the first if it is not one YAML document.
-pub fn parse(source: &Source) -> Result<Config, Vec<Problem>> {
+/// Reads a configuration: as much of it as can be made out, and every problem. It is fit for use only without any; with
+/// some, it still tells which other files to look at, so that their problems come out together with these.
+pub fn parse(source: &Source) -> (Option<Config>, Vec<Problem>) {
     let reader = Reader::new(source);
     let config = match yaml::load(&source.text) {
         Ok(root) => {
@@ -99,11 +87,7 @@ pub fn parse(source: &Source) -> Result<Config, Vec<Problem>> {
             None
         }
     };
-    let problems = reader.into_problems();
-    match config {
-        Some(config) if problems.is_empty() => Ok(config),
-        Some(_) | None => Err(problems),
-    }
+    (config, reader.into_problems())
 }
 
 impl Config {

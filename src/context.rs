@@ -58,6 +58,23 @@ pub struct RequestContext {
     pub id: Bytes,
 }
 
+impl RequestContext {
+    /// A request of which nothing could be read.
+    pub fn unread() -> Self {
+        let nothing = Bytes::new;
+        Self {
+            server: None,
+            method: nothing(),
+            path: nothing(),
+            host: nothing(),
+            headers: Headers::default(),
+            body: Body::Absent,
+            peer: None,
+            id: nothing(),
+        }
+    }
+}
+
 /// What is known of a request's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {

@@ -1,1 +1,310 @@
-//! To be written.
+//! The pure part: what a request is answered with, given the rules, the verified caller and the time.
+//!
+//! Nothing here does I/O or reads a clock. `envoy/check.rs` calls [`approach`], verifies the token that it hands out, and
+//! calls [`decide`]; so do tests, benches and `toolgate explain`.
+
+pub mod body;
+pub mod denial;
+pub mod server;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use crate::context::Body;
+use crate::context::Headers;
+use crate::context::RequestContext;
+use crate::context::UnixTime;
+use crate::decision::body::message_bytes;
+use crate::decision::denial::Denial;
+use crate::decision::denial::Malformed;
+use crate::decision::denial::Malfunction;
+use crate::decision::denial::Reason;
+use crate::decision::server::Place;
+use crate::decision::server::Server;
+use crate::decision::server::route;
+use crate::json::Document;
+use crate::json::Limits;
+use crate::mcp;
+use crate::mcp::McpError;
+use crate::mcp::McpFault;
+use crate::mcp::Message;
+use crate::mcp::Operation;
+use crate::mcp::RequestId;
+use crate::mcp::SessionMethod;
+use crate::policy::Engine;
+use crate::policy::Question;
+use crate::policy::Target;
+use crate::policy::evaluate::Permit;
+use crate::policy::query::RequestFacts;
+use crate::policy::stepup::Published;
+use crate::policy::subject::ScopeHierarchy;
+use crate::policy::subject::Subject;
+use crate::token::Bearer;
+use crate::token::Principal;
+
+/// One generation of everything that shapes a decision. Made by the loader alone, after full validation.
+#[derive(Debug)]
+pub struct Rules {
+    /// Grows by one with every generation of this process.
+    pub generation: u64,
+    /// SHA-256 over the content of everything loaded, in hex.
+    pub digest: String,
+    /// The servers, by which requests are routed.
+    pub servers: Vec<Server>,
+    /// The policies.
+    pub engine: Engine,
+    /// Whose address `context.request.ip` is.
+    pub client_address: Option<ClientAddress>,
+    /// The zone of `context.request.local`.
+    pub zone: TimeZone,
+    /// The most bytes a message may have.
+    pub body_limit: usize,
+    /// The most bytes a token may have.
+    pub token_limit: usize,
+    /// What its JSON may hold.
+    pub json_limits: Limits,
+}
+
+/// Whose address policies see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAddress {
+    /// The proxy's peer.
+    Peer,
+    /// What the proxy itself wrote into `x-envoy-external-address`.
+    ExternalAddress,
+    /// The address that many trusted hops from the end of `x-forwarded-for`; 1 is the last one.
+    XffHops(usize),
+}
+
+/// A verified caller: the token's facts, and the same as Cedar sees them.
+#[derive(Debug)]
+pub struct Caller {
+    /// The proof that the token was verified.
+    pub principal: Principal,
+    /// Its Cedar side.
+    pub subject: Subject,
+    /// The scope hierarchy of its issuer.
+    pub hierarchy: Arc<ScopeHierarchy>,
+}
+
+/// A step of the way, for those who time it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Reading the message.
+    Parse,
+    /// Asking the policies.
+    Policy,
+}
+
+/// The answer to one message.
+#[derive(Debug)]
+pub struct Decision {
+    /// A permit, or why not.
+    pub verdict: Result<Permit, Denial>,
+    /// The id of the JSON-RPC request, where it is known and the answer should carry it.
+    pub id: Option<RequestId>,
+    /// Whether the message is of a revision from 2026-07-28 on.
+    pub modern: bool,
+    /// Whether the message opens a stream that outlives the request.
+    pub streams: bool,
+    /// What the policies were asked.
+    pub targets: Vec<Target>,
+    /// The policies that decided.
+    pub determining: Vec<Arc<str>>,
+    /// The policies in error.
+    pub erring: Vec<Arc<str>>,
+}
+
+/// A request that has reached a server and presents a token.
+#[derive(Debug)]
+pub struct Admitted<'r> {
+    /// The server it is for.
+    pub server: &'r Server,
+    /// The token to verify.
+    pub bearer: Bearer,
+}
+
+/// A request that is answered before any token is looked at.
+#[derive(Debug)]
+pub struct Turned<'r> {
+    /// The server it is for, if it reached one.
+    pub server: Option<&'r Server>,
+    /// The answer.
+    pub denial: Denial,
+}
+
+impl Decision {
+    /// A denial from outside of the message.
+    pub fn denied(denial: Denial) -> Self {
+        Self {
+            verdict: Err(denial),
+            id: None,
+            modern: false,
+            streams: false,
+            targets: Vec::new(),
+            determining: Vec::new(),
+            erring: Vec::new(),
+        }
+    }
+
+    /// The name of the outcome.
+    pub fn reason(&self) -> Reason {
+        self.verdict.as_ref().map_or_else(Denial::reason, |_| Reason::Allow)
+    }
+}
+
+/// Everything up to the token, first failure first: server and path, metadata, preflight and origin, headers, credential.
+///
+/// # Errors
+/// [`Turned`], for a request that needs no token, or cannot be given the chance to present one.
+pub fn approach<'r>(rules: &'r Rules, context: &RequestContext) -> Result<Admitted<'r>, Turned<'r>> {
+    let Some((server, place)) = route(&rules.servers, context) else {
+        return Err(Turned { server: None, denial: Denial::NoRoute });
+    };
+    let bearer = match place {
+        Place::Metadata => Err(metadata(&context.method)),
+        Place::Endpoint => credential(server, context),
+    };
+    bearer.map(|bearer| Admitted { server, bearer }).map_err(|denial| Turned { server: Some(server), denial })
+}
+
+fn metadata(method: &[u8]) -> Denial {
+    match method {
+        b"GET" | b"HEAD" => Denial::Metadata,
+        b"OPTIONS" => Denial::Preflight,
+        _ => Denial::MetadataMethod,
+    }
+}
+
+fn credential(server: &Server, context: &RequestContext) -> Result<Bearer, Denial> {
+    let has_origin = allowed_origin(server, &context.headers)?.is_some();
+    match context.method.as_ref() {
+        b"POST" | b"GET" | b"DELETE" => {}
+        b"OPTIONS" if has_origin => return Err(Denial::Preflight),
+        _ => return Err(Denial::HttpMethodNotAllowed),
+    }
+    if context.body == Body::HeadersFiltered {
+        return Err(Denial::Internal(Malfunction::HeadersFiltered));
+    }
+    Ok(Bearer::from_request(&context.headers, &context.path)?)
+}
+
+/// The request's `Origin`, if it has one that the server allows (MCP transports, "DNS rebinding").
+///
+/// # Errors
+/// [`Denial::OriginRefused`] if it has another, or two.
+pub fn allowed_origin<'a>(server: &'a Server, headers: &Headers) -> Result<Option<&'a str>, Denial> {
+    let Some(origin) = headers.single("origin").map_err(|_| Denial::OriginRefused)? else { return Ok(None) };
+    let allowed = server.allowed_origins.iter().find(|allowed| allowed.as_bytes() == origin.as_ref());
+    allowed.map(|origin| Some(origin.as_str())).ok_or(Denial::OriginRefused)
+}
+
+/// Everything from the verified caller on: audience and times, body, message, policies. `lap` is told when a step ends.
+pub fn decide(
+    rules: &Rules,
+    server: &Server,
+    context: &RequestContext,
+    caller: &Caller,
+    now: UnixTime,
+    lap: &mut dyn FnMut(Step),
+) -> Decision {
+    if let Err(error) = caller.principal.check(&server.resource, now) {
+        return Decision::denied(error.into());
+    }
+    if !server.issuers.iter().any(|name| name == caller.principal.issuer_name()) {
+        return Decision::denied(Denial::TokenInvalid(denial::InvalidToken::Issuer));
+    }
+    let bodyless = |read: fn(&Headers) -> Result<Message<'static>, McpFault>| match &context.body {
+        Body::Absent => read(&context.headers).map_err(Decision::fault),
+        _ => Err(Decision::denied(Denial::MessageMalformed(Malformed::UnexpectedBody))),
+    };
+    let question = Asked { rules, server, context, caller, now };
+    let answered = match context.method.as_ref() {
+        b"GET" => bodyless(mcp::stream).map(|message| question.ask(&message, lap)),
+        b"DELETE" => bodyless(mcp::end).map(|message| question.ask(&message, lap)),
+        _ => question.post(lap),
+    };
+    answered.unwrap_or_else(|denied| denied)
+}
+
+/// One verified request.
+struct Asked<'a> {
+    rules: &'a Rules,
+    server: &'a Server,
+    context: &'a RequestContext,
+    caller: &'a Caller,
+    now: UnixTime,
+}
+
+impl Asked<'_> {
+    fn post(&self, lap: &mut dyn FnMut(Step)) -> Result<Decision, Decision> {
+        let (headers, limit) = (&self.context.headers, self.rules.body_limit);
+        let bytes = message_bytes(&self.context.body, headers, limit, self.server.accept_text_body).map_err(Decision::denied)?;
+        let document = Document::parse(bytes, self.rules.json_limits).map_err(|error| Decision::denied(McpError::from(error).into()))?;
+        let message = mcp::parse(&document, headers).map_err(Decision::fault)?;
+        Ok(self.ask(&message, lap))
+    }
+
+    fn ask(&self, message: &Message<'_>, lap: &mut dyn FnMut(Step)) -> Decision {
+        lap(Step::Parse);
+        let facts = RequestFacts {
+            now: self.now,
+            ip: self.rules.client_address.and_then(|whose| client_address(whose, self.context)),
+            zone: &self.rules.zone,
+            revision: message.revision(),
+        };
+        let published = Published { scopes: &self.server.scopes_supported, repeat_held: self.server.challenge_held };
+        let question = Question {
+            subject: &self.caller.subject,
+            hierarchy: &self.caller.hierarchy,
+            server: &self.server.model,
+            operation: message.operation(),
+            facts: &facts,
+            published,
+        };
+        let mut targets = Vec::new();
+        let conclusion = self.rules.engine.evaluate(&question, &mut targets);
+        lap(Step::Policy);
+        Decision {
+            verdict: conclusion.verdict.map_err(Denial::from),
+            id: message.id().cloned(),
+            modern: message.is_modern(),
+            streams: opens_stream(message.operation()),
+            targets,
+            determining: conclusion.determining,
+            erring: conclusion.erring,
+        }
+    }
+}
+
+/// Whether the answer to `operation` goes on for as long as the client likes.
+fn opens_stream(operation: &Operation<'_>) -> bool {
+    matches!(operation, Operation::Session(SessionMethod::Stream) | Operation::Listen { .. })
+}
+
+impl Decision {
+    fn fault(fault: McpFault) -> Self {
+        Self { id: fault.id, ..Self::denied(fault.error.into()) }
+    }
+}
+
+/// The address to record: the caller's where the configuration says which one that is, else the proxy's peer.
+pub fn caller_address(rules: &Rules, context: &RequestContext) -> Option<IpAddr> {
+    rules.client_address.map_or(context.peer, |whose| client_address(whose, context))
+}
+
+/// The caller's address, v4-mapped v6 folded to v4; absent where the headers do not hold it.
+fn client_address(whose: ClientAddress, context: &RequestContext) -> Option<IpAddr> {
+    let parse = |text: &[u8]| std::str::from_utf8(text.trim_ascii()).ok()?.parse::<IpAddr>().ok();
+    let address = match whose {
+        ClientAddress::Peer => context.peer,
+        ClientAddress::ExternalAddress => context.headers.single("x-envoy-external-address").ok()?.and_then(|value| parse(value)),
+        ClientAddress::XffHops(hops) => {
+            let all: Vec<&[u8]> = context.headers.all("x-forwarded-for").flat_map(|value| value.split(|byte| *byte == b',')).collect();
+            all.len().checked_sub(hops).and_then(|at| all.get(at)).and_then(|value| parse(value))
+        }
+    };
+    address.map(|address| address.to_canonical())
+}

@@ -1,4 +1,8 @@
-//! Floor 2: Envoy's external authorization, from bytes to bytes.
+//! Floor 2: Envoy's ext_authz protocol, from bytes to bytes. Generated types stop at `wire`, `request` and `response`.
 
+pub mod check;
 pub mod request;
+pub mod response;
+pub mod tokens;
+mod trace;
 pub mod wire;

@@ -11,6 +11,8 @@
 
 pub mod admin;
 pub mod audit;
+pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod context;
 pub mod decision;

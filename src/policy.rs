@@ -1,1 +1,141 @@
-//! To be written.
+//! Policies: the Cedar model of MCP, what validates against it, and what it answers.
+//!
+//! Values of callers become Cedar values through `RestrictedExpression` only. Cedar's JSON readers honour `__entity` and
+//! `__extn` in what they read, so a caller could forge an entity reference; nothing here calls them.
+
+pub mod arguments;
+pub mod bundle;
+pub mod catalog;
+pub mod evaluate;
+pub mod model;
+pub mod names;
+pub mod query;
+pub mod resource;
+pub mod schema;
+pub mod stepup;
+pub mod subject;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cedar_policy::Context;
+use cedar_policy::Entities;
+
+use crate::mcp::Operation;
+use crate::policy::bundle::Bundle;
+use crate::policy::evaluate::Conclusion;
+use crate::policy::evaluate::Refusal;
+use crate::policy::evaluate::Verdicts;
+use crate::policy::model::ActionModel;
+use crate::policy::model::MissingAction;
+use crate::policy::model::ServerModel;
+use crate::policy::query::BaseActions;
+use crate::policy::query::Query;
+use crate::policy::query::RequestFacts;
+use crate::policy::query::Unknown;
+use crate::policy::query::base_actions;
+use crate::policy::query::queries;
+use crate::policy::stepup::Published;
+use crate::policy::subject::ScopeHierarchy;
+use crate::policy::subject::Subject;
+
+/// Validated policies with the model that they were validated against.
+#[derive(Debug)]
+pub struct Engine {
+    bundle: Bundle,
+    base: HashMap<&'static str, ActionModel>,
+    generation: u64,
+}
+
+/// Who asks what, where.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The caller.
+    pub subject: &'a Subject,
+    /// The scope hierarchy of the caller's issuer.
+    pub hierarchy: &'a ScopeHierarchy,
+    /// The server the message is for.
+    pub server: &'a ServerModel,
+    /// The message.
+    pub operation: &'a Operation<'a>,
+    /// What else the request says.
+    pub facts: &'a RequestFacts<'a>,
+    /// What a challenge for more scopes may say.
+    pub published: Published<'a>,
+}
+
+/// The action and the resource of one question, as Cedar writes their ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// `Action::"weather:get_forecast"`.
+    pub action: Arc<str>,
+    /// `Tool::"weather:get_forecast"`.
+    pub resource: Arc<str>,
+}
+
+impl BaseActions for Engine {
+    fn base(&self, id: &str) -> Option<&ActionModel> {
+        self.base.get(id)
+    }
+}
+
+impl Engine {
+    /// An engine over `bundle`, whose schema has the actions `actions`.
+    ///
+    /// # Errors
+    /// [`MissingAction`] if the schema lacks an action of the base schema.
+    pub fn new(bundle: Bundle, actions: &Entities, generation: u64) -> Result<Self, MissingAction> {
+        let base = base_actions().map(|id| Ok((id, ActionModel::new(id, actions)?)));
+        Ok(Self { bundle, base: base.collect::<Result<_, MissingAction>>()?, generation })
+    }
+
+    /// The policies.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// Decides one message: every question that it raises must be answered with an allow. Fills `targets` with what was
+    /// asked, for the record.
+    pub fn evaluate(&self, question: &Question<'_>, targets: &mut Vec<Target>) -> Conclusion {
+        let mut verdicts = Verdicts::default();
+        match queries(question.operation, question.server, self) {
+            Err(Unknown::Method) => verdicts.refuse(Refusal::MethodUnknown),
+            Err(Unknown::Tool) => verdicts.refuse(Refusal::ToolUnknown),
+            Ok(queries) => {
+                targets.extend(queries.iter().map(target));
+                for query in &queries {
+                    if let Err(refusal) = self.answer(question, query, &mut verdicts) {
+                        verdicts.refuse(refusal);
+                    }
+                    if verdicts.refusal().is_some() {
+                        break;
+                    }
+                }
+            }
+        }
+        verdicts.conclude(self.generation)
+    }
+
+    fn answer(&self, question: &Question<'_>, query: &Query<'_>, verdicts: &mut Verdicts) -> Result<(), Refusal> {
+        let subject = question.subject;
+        if let Some(claim) = subject.unrepresentable() {
+            return Err(Refusal::ClaimUnrepresentable(claim.to_owned()));
+        }
+        let mut pairs = query.context(question.facts).map_err(|at| Refusal::ArgumentUnrepresentable(at.pointer))?;
+        pairs.push(("token".to_owned(), subject.token().clone()));
+        let context = Context::from_pairs(pairs).map_err(|_| Refusal::Internal)?;
+        let answer = self.ask(query, subject, subject.entity().clone(), context.clone())?;
+        verdicts.add(answer);
+        // Only a plain denial can lack a scope: an error or a login is cured otherwise.
+        if let Some(Refusal::Denied { .. }) = verdicts.refusal()
+            && let Some(cure) = self.scopes_that_cure(query, subject, question.hierarchy, context, question.published)
+        {
+            verdicts.refuse(cure);
+        }
+        Ok(())
+    }
+}
+
+fn target(query: &Query<'_>) -> Target {
+    Target { action: query.action.text().clone(), resource: query.resource_text.clone() }
+}

@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 
 use super::reader::{Fault, Field, Section};
 use super::values::{KIB, MIB, quoted, size};
+use crate::envoy::wire::MESSAGE_CEILING;
+use crate::token::MAX_TOKEN;
 
 /// The largest request that is understood; anything larger is denied with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +29,15 @@ impl Default for LimitsConfig {
 }
 
 /// Below, not every `initialize` fits; above, one request holds more memory than a decision is worth.
-const BODY: RangeInclusive<usize> = KIB..=64 * MIB;
-/// Below, a request's headers alone (Envoy takes 60 KiB) would not fit; above, see `BODY`.
-const MESSAGE: RangeInclusive<usize> = 64 * KIB..=128 * MIB;
+const BODY: RangeInclusive<usize> = KIB..=8 * MIB;
+/// Below, a request's headers alone (Envoy takes 60 KiB) would not fit; above, nothing is read from the network.
+const MESSAGE: RangeInclusive<usize> = 64 * KIB..=MESSAGE_CEILING;
 /// A tool call with an argument nests four deep; above, tools written in other languages fail first.
 const DEPTH: RangeInclusive<usize> = 8..=512;
 /// The smallest useful tool call has about a dozen values; above, the work for one request takes seconds.
 const NODES: RangeInclusive<usize> = 64..=10_000_000;
-/// Below, signed tokens of real providers do not fit; above, Envoy's header limit has refused the request.
-const TOKEN: RangeInclusive<usize> = KIB..=256 * KIB;
+/// Below, signed tokens of real providers do not fit; above, the verifier does not look at them.
+const TOKEN: RangeInclusive<usize> = KIB..=MAX_TOKEN;
 
 pub(super) fn limits(section: &mut Section<'_, '_>) -> Option<LimitsConfig> {
     let default = LimitsConfig::default();

@@ -6,6 +6,7 @@ use super::reader::{Fault, Field, Section, Seen};
 pub use super::values::Resource;
 use super::values::{self, quoted};
 use super::{Names, Spanned, path};
+use crate::decision::server::Denials;
 
 /// One MCP server.
 #[derive(Debug)]
@@ -49,17 +50,6 @@ pub enum Matching {
     Extension,
     /// Also the request's host.
     Host,
-}
-
-/// How a denial by policy is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Denials {
-    /// As JSON-RPC for the revisions whose clients break on an HTTP status, else as HTTP.
-    Auto,
-    /// With an HTTP status.
-    Http,
-    /// With status 200 and a JSON-RPC error.
-    Jsonrpc,
 }
 
 /// An argument that policies read in a special way.
@@ -173,7 +163,7 @@ fn route(
 
 const MATCHING: [(&str, Matching); 2] = [("extension", Matching::Extension), ("host", Matching::Host)];
 
-const DENIALS: [(&str, Denials); 3] = [("auto", Denials::Auto), ("http", Denials::Http), ("jsonrpc", Denials::Jsonrpc)];
+const DENIALS: [(&str, Denials); 3] = [("auto", Denials::Auto), ("http", Denials::Http), ("jsonrpc", Denials::JsonRpc)];
 
 const OVERLAYS: [(&str, Overlay); 3] = [("long", Overlay::Long), ("path", Overlay::Path), ("url", Overlay::Url)];
 

@@ -1,37 +1,19 @@
 //! Listening sockets: bound early, so that a wrong address ends the start, and served later.
 
-use std::fmt;
 use std::fs::{self, Metadata, Permissions};
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
+
+pub use crate::config::Address;
 
 /// Who may connect to a Unix socket: its owner and its group, so that the proxy needs no more than the group.
 const SOCKET_MODE: u32 = 0o660;
 
 /// Connections that wait to be accepted on a Unix socket, as the standard library has it for TCP on Linux.
 const BACKLOG: u32 = 4096;
-
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// An IP address and port; port 0 is any free one.
-    Tcp(SocketAddr),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
 
 /// Why an address could not be listened on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,133 @@
+//! Floor 3: the commands.
+
+mod check;
+mod explain;
+mod schema;
+mod serve;
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+
+use crate::problem::Problem;
+use crate::problem::ProblemJson;
+use crate::problem::Severity;
+use crate::problem::render;
+use crate::reload::load::Loaded;
+use crate::reload::load::load;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// As asked; for `explain`, an allow.
+    Success,
+    /// Something that is neither the configuration nor a denial failed.
+    Failure,
+    /// `explain`: a deny.
+    Deny,
+    /// The configuration, a policy or another input is not valid.
+    Invalid,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Failure => 1,
+            Exit::Deny => 2,
+            Exit::Invalid => 3,
+        })
+    }
+}
+
+/// External authorization for MCP.
+///
+/// toolgate stands behind Envoy or Istio, which ask it about every request to an MCP server. It verifies the OAuth access
+/// token, reads the MCP message, evaluates Cedar policies over claims, tool name and arguments, answers allow or deny, and
+/// records the decision.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 success or allow, 1 failure, 2 deny (explain), 3 invalid configuration or input.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve decisions until SIGTERM or SIGINT
+    ///
+    /// Prints one line when ready. The configuration, policies, catalogues and key files are read again when they change;
+    /// what does not load changes nothing. SIGHUP reads them at once.
+    Serve(serve::Serve),
+    /// Load everything and print every problem with file, line and remedy
+    Check(check::Check),
+    /// Decide one message and say why
+    ///
+    /// Takes claims as a file (nothing is verified) or a token (verified as in service), and a JSON-RPC message.
+    #[command(after_help = explain::EXAMPLE)]
+    Explain(explain::Explain),
+    /// Print the Cedar schema that the policies are checked against
+    Schema(schema::Schema),
+}
+
+/// The configuration file, which every command reads.
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "toolgate.yaml")]
+    config: PathBuf,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Runs the command line of this process.
+pub fn run() -> Exit {
+    match Arguments::parse().command {
+        Command::Serve(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Explain(command) => command.run(),
+        Command::Schema(command) => command.run(),
+    }
+}
+
+/// Loads the configuration; on failure the problems are on standard error, and the command is over.
+fn loaded(path: &Path) -> Result<Loaded, Exit> {
+    load(path).map_err(|failure| {
+        eprintln!("{}", render(&failure.problems, color()));
+        eprintln!("\n{}", summary(&failure.problems));
+        Exit::Invalid
+    })
+}
+
+/// `2 errors, 1 warning`.
+fn summary(problems: &[Problem]) -> String {
+    let count = |severity, word: &str| {
+        let count = problems.iter().filter(|problem| problem.severity == severity).count();
+        format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+    };
+    format!("{}, {}", count(Severity::Error, "error"), count(Severity::Warning, "warning"))
+}
+
+/// The problems for programs.
+fn problems_json(problems: &[Problem]) -> Vec<ProblemJson> {
+    problems.iter().map(ProblemJson::from).collect()
+}
+
+/// Whether standard error is a terminal that shows colours.
+fn color() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}

@@ -1,0 +1,205 @@
+//! `toolgate serve`: from the configuration to a running service, and in order back down.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::Notify;
+
+use super::ConfigFile;
+use super::Exit;
+use super::color;
+use super::loaded;
+use crate::admin;
+use crate::admin::AdminState;
+use crate::admin::Loaded as LoadedCounts;
+use crate::admin::Readiness;
+use crate::admin::StatusReport;
+use crate::audit::Audit;
+use crate::audit::AuditSettings;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::Listen;
+use crate::envoy::check::Check;
+use crate::envoy::check::Gate;
+use crate::envoy::tokens::Tokens;
+use crate::metrics::Metrics;
+use crate::problem::render;
+use crate::reload::Live;
+use crate::reload::generation::Generation;
+use crate::reload::load::Loaded;
+use crate::reload::watch;
+use crate::server;
+use crate::server::Bound;
+use crate::server::DRAIN_LIMIT;
+use crate::telemetry;
+use crate::telemetry::LogFormat;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The form of the log on standard error; RUST_LOG filters it
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+/// What cannot be started or kept running, in one sentence.
+#[derive(Debug, thiserror::Error)]
+enum ServeFailure {
+    #[error("{0}")]
+    Text(String),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+fn text(error: impl ToString) -> ServeFailure {
+    ServeFailure::Text(error.to_string())
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Exit {
+        if let Err(error) = telemetry::init(self.log_format) {
+            eprintln!("{error}");
+            return Exit::Failure;
+        }
+        let loaded = match loaded(&self.file.config) {
+            Ok(loaded) => loaded,
+            Err(exit) => return exit,
+        };
+        if !loaded.warnings.is_empty() {
+            eprintln!("{}", render(&loaded.warnings, color()));
+        }
+        let served = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeFailure::from);
+        match served.and_then(|runtime| runtime.block_on(self.serve(loaded))) {
+            Ok(()) => Exit::Success,
+            Err(error) => {
+                eprintln!("toolgate: {error}");
+                Exit::Failure
+            }
+        }
+    }
+
+    async fn serve(&self, loaded: Loaded) -> Result<(), ServeFailure> {
+        let clock = Clock::System;
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+        let listeners = bind(&loaded.config.listen).await?;
+        let admin = match loaded.config.listen.admin {
+            Some(address) => Some(TcpListener::bind(address).await.map_err(|error| text(format!("cannot listen on `{address}`: {error}")))?),
+            None => None,
+        };
+        let audit = Arc::new(open_audit(&loaded.config, &metrics, &clock)?);
+        let (folders, audit_file) = (loaded.folders.clone(), loaded.config.audit.file.as_ref().map(|file| file.value.clone()));
+        let message_limit = loaded.config.limits.message;
+        let stdout_is_audit = loaded.config.audit.stdout;
+        let first = Generation::start(loaded, None, &metrics, clock.now()).map_err(text)?;
+        let live = Arc::new(Live::new(first, self.file.config.clone(), metrics.clone(), audit.clone(), clock.clone()));
+
+        let ready = ready_line(&listeners, admin.as_ref(), &live);
+        let readiness = Readiness::default();
+        let state = admin_state(&live, &audit, &metrics, &readiness);
+        let gate = Arc::new(Gate { live: live.clone(), tokens: Tokens::default(), audit: audit.clone(), metrics, clock: clock.clone(), message_limit });
+        let services = listeners.into_iter().map(|(bound, server)| (bound, Check::new(gate.clone(), server.as_deref()))).collect();
+
+        let hangup = Arc::new(Notify::new());
+        let background = [
+            tokio::spawn(watch(live, folders, audit_file, hangup.clone())),
+            tokio::spawn(on_hangup(hangup, audit, clock)?),
+        ];
+        let stopped = Arc::new(Notify::new());
+        let admin = admin.map(|listener| {
+            let stopped = stopped.clone();
+            tokio::spawn(admin::serve(listener, state, async move { stopped.notified().await }))
+        });
+        if stdout_is_audit { eprintln!("{ready}") } else { println!("{ready}") }
+        let ended = server::serve(services, stop_signal()?, || readiness.drain(), DRAIN_LIMIT).await;
+        stopped.notify_one();
+        for task in background {
+            task.abort();
+        }
+        if let Some(admin) = admin {
+            // Its last answers are of no use to a decision; whatever they end with, the process ends.
+            let _ = tokio::time::timeout(DRAIN_LIMIT, admin).await;
+        }
+        ended.map(|_| ()).map_err(text)
+    }
+}
+
+async fn bind(listen: &Listen) -> Result<Vec<(Bound, Option<String>)>, ServeFailure> {
+    let mut listeners = Vec::with_capacity(listen.grpc.len());
+    for listener in &listen.grpc {
+        listeners.push((Bound::bind(&listener.address).await.map_err(text)?, listener.server.clone()));
+    }
+    Ok(listeners)
+}
+
+fn open_audit(config: &Config, metrics: &Metrics, clock: &Clock) -> Result<Audit, ServeFailure> {
+    let settings = AuditSettings {
+        file: config.audit.file.as_ref().map(|file| file.value.clone()),
+        stdout: config.audit.stdout,
+        failures: metrics.audit_failures(),
+    };
+    Audit::open(&settings, clock.now()).map_err(text)
+}
+
+fn ready_line(listeners: &[(Bound, Option<String>)], admin: Option<&TcpListener>, live: &Live) -> String {
+    let grpc: Vec<String> = listeners.iter().map(|(bound, _)| bound.address().to_string()).collect();
+    let admin = admin.and_then(|listener| listener.local_addr().ok()).map_or("none".to_owned(), |address| address.to_string());
+    let current = live.current();
+    let digest = current.rules.digest.get(..12).unwrap_or_default();
+    format!("toolgate ready: grpc {}, admin {admin}, generation {}, digest {digest}", grpc.join(" "), current.rules.generation)
+}
+
+/// Resolves at SIGTERM or SIGINT.
+fn stop_signal() -> Result<impl Future<Output = ()>, ServeFailure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    })
+}
+
+/// At each SIGHUP: the audit file is opened by its name again, and the rules are read again.
+fn on_hangup(reload: Arc<Notify>, audit: Arc<Audit>, clock: Clock) -> Result<impl Future<Output = ()>, ServeFailure> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            if let Err(error) = audit.reopen(clock.now()) {
+                tracing::error!(%error, "the audit file cannot be opened again; records go where they went before");
+            }
+            reload.notify_one();
+        }
+    })
+}
+
+fn admin_state(live: &Arc<Live>, audit: &Arc<Audit>, metrics: &Arc<Metrics>, readiness: &Readiness) -> Arc<AdminState> {
+    let (live, audit, counted) = (live.clone(), audit.clone(), metrics.clone());
+    let status = move || {
+        let current = live.current();
+        let rules = &current.rules;
+        let issuers: Vec<_> = current.issuers.iter().map(|trusted| trusted.issuer.status()).collect();
+        for issuer in &issuers {
+            counted.issuer_ready(&issuer.name, issuer.ready);
+        }
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION"),
+            generation: rules.generation,
+            digest: rules.digest.clone(),
+            since: current.since,
+            loaded: LoadedCounts {
+                policies: rules.engine.bundle().len(),
+                servers: rules.servers.len(),
+                tools: rules.servers.iter().map(|server| server.model.catalogued_tools()).sum(),
+            },
+            issuers,
+            last_reload_failure: live.failure(),
+            audit: audit.sinks(),
+        }
+    };
+    Arc::new(AdminState { metrics: metrics.clone(), readiness: readiness.clone(), status: Arc::new(status) })
+}

@@ -1,0 +1,295 @@
+//! Everything impure about one request, once and in order: take a snapshot of the rules, verify the token through the
+//! cache, decide, record, reply.
+
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+
+use crate::audit::Audit;
+use crate::audit::AuditError;
+use crate::audit::DecisionId;
+use crate::audit::Latency;
+use crate::audit::Record;
+use crate::audit::Recorded;
+use crate::audit::Verdict;
+use crate::clock::Clock;
+use crate::context::RequestContext;
+use crate::context::UnixTime;
+use crate::decision::Decision;
+use crate::decision::Step;
+use crate::decision::approach;
+use crate::decision::caller_address;
+use crate::decision::decide;
+use crate::decision::denial::Denial;
+use crate::decision::denial::Malfunction;
+use crate::decision::denial::Reason;
+use crate::decision::server::Server;
+use crate::envoy::request;
+use crate::envoy::response::About;
+use crate::envoy::response::Reply;
+use crate::envoy::response::build;
+use crate::envoy::tokens::Known;
+use crate::envoy::tokens::Lookup;
+use crate::envoy::tokens::Tokens;
+use crate::envoy::trace::trace_id;
+use crate::envoy::wire::Authorization;
+use crate::envoy::wire::CheckResponse;
+use crate::envoy::wire::Incoming;
+use crate::envoy::wire::RawCheck;
+use crate::metrics;
+use crate::metrics::Metrics;
+use crate::metrics::NO_SERVER;
+use crate::reload::Live;
+use crate::reload::generation::Generation;
+
+/// All that requests share.
+#[derive(Debug)]
+pub struct Gate {
+    /// The rules that hold.
+    pub live: Arc<Live>,
+    /// The tokens that were verified before.
+    pub tokens: Tokens,
+    /// Where decisions are recorded.
+    pub audit: Arc<Audit>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Clock,
+    /// Bytes of the largest message that is read.
+    pub message_limit: usize,
+}
+
+/// The gRPC service on one listener.
+#[derive(Debug, Clone)]
+pub struct Check {
+    gate: Arc<Gate>,
+    server: Option<Bytes>,
+}
+
+/// What is known of a request when it is answered.
+struct Outcome<'g> {
+    server: Option<&'g Server>,
+    known: Option<Arc<Known>>,
+    decision: Decision,
+}
+
+impl Check {
+    /// The service of a listener, which may be bound to one server.
+    pub fn new(gate: Arc<Gate>, server: Option<&str>) -> Self {
+        Self { gate, server: server.map(|name| Bytes::copy_from_slice(name.as_bytes())) }
+    }
+}
+
+#[tonic::async_trait]
+impl Authorization for Check {
+    async fn check(&self, request: Request<RawCheck>) -> Result<Response<CheckResponse>, Status> {
+        Ok(Response::new(self.gate.answer(request.into_inner(), self.server.as_ref())))
+    }
+}
+
+impl Gate {
+    /// The answer to one message, on record.
+    pub fn answer(&self, message: RawCheck, listener: Option<&Bytes>) -> CheckResponse {
+        let mut laps = Laps::start();
+        let now = self.clock.now();
+        let generation = self.live.current();
+        let id = self.audit.next_id();
+        let (context, unread) = match message.read(self.message_limit) {
+            Incoming::Request(request) => (request::context(request, listener), None),
+            Incoming::Undecodable => (RequestContext::unread(), Some(Denial::Internal(Malfunction::Undecodable))),
+            Incoming::TooLarge => (RequestContext::unread(), Some(Denial::BodyTooLarge)),
+        };
+        let outcome = match unread {
+            Some(denial) => Outcome::without_server(denial),
+            None => self.guarded(&generation, &context, now, &mut laps),
+        };
+        self.reply(&generation, &context, outcome, &id, now, &mut laps)
+    }
+
+    /// [`Gate::decide`]; a panic in it is a denial of this one request.
+    fn guarded<'g>(&self, generation: &'g Generation, context: &RequestContext, now: UnixTime, laps: &mut Laps) -> Outcome<'g> {
+        catch_unwind(AssertUnwindSafe(|| self.decide(generation, context, now, laps))).unwrap_or_else(|_| {
+            self.metrics.panicked();
+            Outcome::without_server(Denial::Internal(Malfunction::Panic))
+        })
+    }
+
+    fn decide<'g>(&self, generation: &'g Generation, context: &RequestContext, now: UnixTime, laps: &mut Laps) -> Outcome<'g> {
+        let admitted = match approach(&generation.rules, context) {
+            Ok(admitted) => admitted,
+            Err(turned) => return Outcome { server: turned.server, known: None, decision: Decision::denied(turned.denial) },
+        };
+        let server = admitted.server;
+        let fingerprint = |token: &[u8]| self.audit.fingerprint(token);
+        let (lookup, known) = self.tokens.caller(&admitted.bearer, server, generation, now, fingerprint);
+        match lookup {
+            Lookup::Hit => self.metrics.token_cache_hit(),
+            Lookup::Miss => self.metrics.token_cache_miss(),
+        }
+        laps.token();
+        let known = match known {
+            Ok(known) => known,
+            Err(denial) => return Outcome { server: Some(server), known: None, decision: Decision::denied(denial) },
+        };
+        let decision = decide(&generation.rules, server, context, &known.caller, now, &mut |step| laps.step(step));
+        Outcome { server: Some(server), known: Some(known), decision }
+    }
+
+    /// Records the decision and builds its reply. What cannot be recorded is denied.
+    fn reply(
+        &self,
+        generation: &Generation,
+        context: &RequestContext,
+        outcome: Outcome<'_>,
+        id: &DecisionId,
+        now: UnixTime,
+        laps: &mut Laps,
+    ) -> CheckResponse {
+        let Outcome { server, known, decision } = outcome;
+        let about = About {
+            server,
+            source: caller_address(&generation.rules, context),
+            headers: &context.headers,
+            caller: known.as_deref().map(|known| &known.caller),
+            principal: known.as_deref().map(|known| known.principal.as_str()),
+            decision_id: id.as_str(),
+            generation: generation.rules.generation,
+            digest: &generation.rules.digest,
+            now,
+        };
+        let reason = decision.reason();
+        for policy in &decision.erring {
+            self.metrics.policy_error(policy);
+        }
+        let reply = build(&decision, &about);
+        laps.end();
+        let recorded = self.record(&decision, &about, context, known.as_deref(), id, reply, laps);
+        let (reason, response) = match recorded {
+            Ok(recorded) => (reason, recorded.into_inner()),
+            Err(error) => {
+                tracing::error!(%error, decision_id = id.as_str(), "a decision cannot be recorded; it is denied");
+                (Reason::AuditUnavailable, build(&Decision::denied(Denial::AuditUnavailable), &about).response)
+            }
+        };
+        self.count(generation, server, reason, laps);
+        response
+    }
+
+    /// Writes the record; only then is there a reply to send.
+    fn record(
+        &self,
+        decision: &Decision,
+        about: &About<'_>,
+        context: &RequestContext,
+        known: Option<&Known>,
+        id: &DecisionId,
+        reply: Reply,
+        laps: &Laps,
+    ) -> Result<Recorded<CheckResponse>, AuditError> {
+        let principal = known.map(|known| &known.caller.principal);
+        let detail = decision.verdict.as_ref().err().and_then(Denial::detail);
+        let actions: Vec<&str> = decision.targets.iter().map(|target| &*target.action).collect();
+        let resources: Vec<&str> = decision.targets.iter().map(|target| &*target.resource).collect();
+        let policies: Vec<&str> = decision.determining.iter().map(AsRef::as_ref).collect();
+        let errors: Vec<&str> = decision.erring.iter().map(AsRef::as_ref).collect();
+        let record = Record {
+            time: about.now,
+            decision_id: id,
+            generation: about.generation,
+            digest: about.digest,
+            decision: verdict(decision.reason()),
+            reason: decision.reason().as_str(),
+            detail: detail.as_deref(),
+            server: about.server.map(|server| server.name.as_str()),
+            principal: about.principal,
+            issuer: principal.map(|principal| principal.issuer_name()),
+            client: principal.map(|principal| principal.client()),
+            token: known.map(|known| known.fingerprint.as_str()),
+            method: &context.method,
+            actions: &actions,
+            resources: &resources,
+            policies: &policies,
+            errors: &errors,
+            values: &[],
+            status: reply.status,
+            source: about.source,
+            request_id: &context.id,
+            trace_id: trace_id(&context.headers),
+            latency: laps.latency(),
+        };
+        self.audit.record(&record, reply.response)
+    }
+
+    fn count(&self, generation: &Generation, server: Option<&Server>, reason: Reason, laps: &Laps) {
+        if let Some(counters) = generation.counters(server.map_or(NO_SERVER, |server| &server.name)) {
+            counters.count(reason.as_str(), verdict(reason));
+        }
+        let Latency { token, parse, policy, total } = laps.latency();
+        let steps = [(metrics::Step::Token, token), (metrics::Step::Parse, parse), (metrics::Step::Policy, policy)];
+        for (step, took) in steps.into_iter().filter_map(|(step, took)| Some((step, took?))) {
+            self.metrics.observe(step, took);
+        }
+        let audited = laps.started.elapsed();
+        self.metrics.observe(metrics::Step::Audit, audited.saturating_sub(total));
+        self.metrics.observe(metrics::Step::Total, audited);
+    }
+}
+
+impl Outcome<'_> {
+    fn without_server(denial: Denial) -> Self {
+        Self { server: None, known: None, decision: Decision::denied(denial) }
+    }
+}
+
+fn verdict(reason: Reason) -> Verdict {
+    if reason == Reason::Allow { Verdict::Allow } else { Verdict::Deny }
+}
+
+/// Durations of the steps. Timings are told, never decided on.
+#[derive(Debug)]
+struct Laps {
+    started: Instant,
+    last: Instant,
+    latency: Latency,
+}
+
+impl Laps {
+    fn start() -> Self {
+        let now = Instant::now();
+        Self { started: now, last: now, latency: Latency::default() }
+    }
+
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        let took = now.duration_since(self.last);
+        self.last = now;
+        took
+    }
+
+    fn token(&mut self) {
+        self.latency.token = Some(self.lap());
+    }
+
+    fn step(&mut self, step: Step) {
+        let took = Some(self.lap());
+        match step {
+            Step::Parse => self.latency.parse = took,
+            Step::Policy => self.latency.policy = took,
+        }
+    }
+
+    fn end(&mut self) {
+        self.latency.total = self.started.elapsed();
+    }
+
+    fn latency(&self) -> Latency {
+        self.latency
+    }
+}

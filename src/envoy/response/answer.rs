@@ -1,0 +1,277 @@
+//! The one table from denials to HTTP: status, challenge, body.
+//!
+//! Texts for callers are fixed and short. A policy speaks to them through `@advice` alone.
+
+use serde::Serialize;
+
+use super::About;
+use super::text::quotable;
+use crate::decision::Decision;
+use crate::decision::allowed_origin;
+use crate::decision::denial::Denial;
+use crate::decision::denial::Malformed;
+use crate::decision::denial::Reason;
+use crate::decision::server::Denials;
+use crate::decision::server::Server;
+use crate::mcp;
+use crate::mcp::McpError;
+use crate::mcp::RequestId;
+use crate::mcp::Revision;
+use crate::policy::evaluate::Refusal;
+
+/// The HTTP answer to a request that does not go upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// Its body, empty for none.
+    pub body: String,
+}
+
+/// JSON-RPC error codes (JSON-RPC 2.0 §5.1; MCP 2026-07-28 `basic`).
+mod code {
+    pub(super) const PARSE_ERROR: i32 = -32700;
+    pub(super) const INVALID_REQUEST: i32 = -32600;
+    pub(super) const METHOD_NOT_FOUND: i32 = -32601;
+    pub(super) const HEADER_MISMATCH: i32 = -32020;
+    pub(super) const UNSUPPORTED_VERSION: i32 = -32022;
+    /// Outside of every reserved range.
+    pub(super) const FORBIDDEN: i32 = 403;
+}
+
+/// Seconds after which a client may ask again when an issuer or the audit sink was ill.
+const RETRY_AFTER: &str = "5";
+
+/// The answer to `denial`.
+pub fn answer(denial: &Denial, decision: &Decision, about: &About<'_>) -> Answer {
+    let reason = denial.reason();
+    match denial {
+        Denial::Metadata => metadata(about.server),
+        Denial::MetadataMethod => with(405, [("allow", "GET, HEAD, OPTIONS".to_owned())], about),
+        Denial::Preflight => preflight(about),
+        Denial::OriginRefused => rpc(403, code::FORBIDDEN, "this origin is not allowed", None, decision, about, reason),
+        Denial::NoRoute => json(404, "{\"error\":\"not_found\"}".to_owned(), about),
+        Denial::HttpMethodNotAllowed => with(405, [("allow", "POST, GET, DELETE".to_owned())], about),
+        Denial::TokenMissing => oauth(401, "invalid_token", "an access token is required", initial_challenge(about), about),
+        Denial::TokenAmbiguous => {
+            let text = "the token must come once, in the Authorization header";
+            oauth(400, "invalid_request", text, challenge("invalid_request", &[], about), about)
+        }
+        Denial::TokenInvalid(_) => {
+            let text = "the access token is not valid here";
+            oauth(401, "invalid_token", text, challenge("invalid_token", &[], about), about)
+        }
+        Denial::KeysUnavailable | Denial::AuditUnavailable => with(503, [("retry-after", RETRY_AFTER.to_owned())], about),
+        Denial::BodyTooLarge => with(413, [], about),
+        Denial::BodyUnsupported(_) => with(415, [], about),
+        Denial::MessageMalformed(Malformed::Message(McpError::Malformed(mcp::Malformed::Json(_)))) => {
+            rpc(400, code::PARSE_ERROR, "the body is not acceptable JSON", None, decision, about, reason)
+        }
+        Denial::MessageMalformed(_) => {
+            rpc(400, code::INVALID_REQUEST, "the body is not one MCP message", None, decision, about, reason)
+        }
+        Denial::HeaderMismatch { header, reason: disagreement } => {
+            let text = format!("the header {header} {disagreement}");
+            rpc(400, code::HEADER_MISMATCH, &text, None, decision, about, reason)
+        }
+        Denial::VersionUnsupported { requested } => unsupported_version(requested, decision, about),
+        Denial::Policy(refusal) => refused(refusal, reason, decision, about),
+        Denial::Internal(_) => with(500, [], about),
+    }
+}
+
+fn refused(refusal: &Refusal, reason: Reason, decision: &Decision, about: &About<'_>) -> Answer {
+    let message = |text: &str, advice| in_message(403, code::FORBIDDEN, text, advice, reason, decision, about);
+    match refusal {
+        Refusal::Denied { advice } => message("denied by policy", advice.as_deref()),
+        Refusal::Erred => message("a policy could not be evaluated", None),
+        Refusal::ToolUnknown => message("this tool does not exist here", None),
+        Refusal::ArgumentUnrepresentable(_) => message("an argument is not of its declared type", None),
+        Refusal::ClaimUnrepresentable(_) => message("a claim of the token is not of its declared type", None),
+        Refusal::MethodUnknown => in_message(404, code::METHOD_NOT_FOUND, "method not found", None, reason, decision, about),
+        Refusal::ScopeInsufficient { scopes } => {
+            let scopes = scopes.join(" ");
+            let text = "the token lacks a scope that this request needs";
+            oauth(403, "insufficient_scope", text, challenge("insufficient_scope", &[("scope", &scopes)], about), about)
+        }
+        Refusal::LoginInsufficient { acr, max_age } => {
+            let (acr, max_age) = (acr.join(" "), max_age.map(|seconds| seconds.to_string()));
+            let mut parameters = Vec::new();
+            if !acr.is_empty() {
+                parameters.push(("acr_values", acr.as_str()));
+            }
+            parameters.extend(max_age.as_deref().map(|seconds| ("max_age", seconds)));
+            let error = "insufficient_user_authentication";
+            oauth(401, error, "a stronger or fresher login is required", challenge(error, &parameters, about), about)
+        }
+        Refusal::Internal => with(500, [], about),
+    }
+}
+
+/// A denial that clients can show as the error of one call. By status it breaks some older clients' whole connection.
+fn in_message(
+    status: u16,
+    code: i32,
+    text: &str,
+    advice: Option<&str>,
+    reason: Reason,
+    decision: &Decision,
+    about: &About<'_>,
+) -> Answer {
+    let style = about.server.map_or(Denials::Http, |server| server.denials);
+    let in_band = match style {
+        Denials::Auto => !decision.modern,
+        Denials::Http => false,
+        Denials::JsonRpc => true,
+    };
+    let status = if in_band && decision.id.is_some() { 200 } else { status };
+    rpc(status, code, text, advice, decision, about, reason)
+}
+
+#[derive(Serialize)]
+struct RpcError<'a> {
+    jsonrpc: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RequestId>,
+    error: RpcErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+struct RpcErrorBody<'a> {
+    code: i32,
+    message: &'a str,
+    data: RpcErrorData<'a>,
+}
+
+#[derive(Serialize, Default)]
+struct RpcErrorData<'a> {
+    decision_id: &'a str,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requested: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    supported: Option<[&'static str; Revision::ALL.len()]>,
+}
+
+fn rpc(status: u16, code: i32, message: &str, advice: Option<&str>, decision: &Decision, about: &About<'_>, reason: Reason) -> Answer {
+    let advice = advice.map(advice_text);
+    let data = RpcErrorData { decision_id: about.decision_id, reason: reason.as_str(), advice, ..RpcErrorData::default() };
+    rpc_with(status, code, message, data, decision, about)
+}
+
+fn unsupported_version(requested: &str, decision: &Decision, about: &About<'_>) -> Answer {
+    let data = RpcErrorData {
+        decision_id: about.decision_id,
+        reason: Reason::VersionUnsupported.as_str(),
+        requested: Some(requested),
+        supported: Some(Revision::ALL.map(Revision::as_str)),
+        ..RpcErrorData::default()
+    };
+    rpc_with(400, code::UNSUPPORTED_VERSION, "this protocol version is not supported", data, decision, about)
+}
+
+fn rpc_with(status: u16, code: i32, message: &str, data: RpcErrorData<'_>, decision: &Decision, about: &About<'_>) -> Answer {
+    let error = RpcError { jsonrpc: "2.0", id: decision.id.as_ref(), error: RpcErrorBody { code, message, data } };
+    json(status, serde_json::to_string(&error).unwrap_or_default(), about)
+}
+
+/// Advice as one line of at most [`MAX_ADVICE`] characters.
+fn advice_text(advice: &str) -> String {
+    advice.chars().map(|character| if character.is_control() { ' ' } else { character }).take(MAX_ADVICE).collect()
+}
+
+/// Characters of advice: a sentence or two, which agents show to people.
+const MAX_ADVICE: usize = 500;
+
+/// The challenge to a request without a token: no `error` (RFC 6750 §3.1), and what to ask for first.
+fn initial_challenge(about: &About<'_>) -> String {
+    let mut text = String::from("Bearer ");
+    text.push_str(&metadata_parameter(about));
+    if let Some(server) = about.server.filter(|server| !server.scopes_supported.is_empty()) {
+        text.push_str(&format!(", scope=\"{}\"", quotable(&server.scopes_supported.join(" "))));
+    }
+    text
+}
+
+/// A challenge with an error (RFC 6750 §3, RFC 9728 §5.1, RFC 9470 §3).
+fn challenge(error: &str, parameters: &[(&str, &str)], about: &About<'_>) -> String {
+    let mut text = format!("Bearer error=\"{error}\"");
+    for (name, value) in parameters {
+        text.push_str(&format!(", {name}=\"{}\"", quotable(value)));
+    }
+    text.push_str(", ");
+    text.push_str(&metadata_parameter(about));
+    text
+}
+
+fn metadata_parameter(about: &About<'_>) -> String {
+    format!("resource_metadata=\"{}\"", quotable(about.server.map_or("", |server| &server.metadata_url)))
+}
+
+#[derive(Serialize)]
+struct OAuthError<'a> {
+    error: &'a str,
+    error_description: &'a str,
+}
+
+fn oauth(status: u16, error: &str, text: &str, challenge: String, about: &About<'_>) -> Answer {
+    let body = serde_json::to_string(&OAuthError { error, error_description: text }).unwrap_or_default();
+    let mut answer = json(status, body, about);
+    answer.headers.push(("www-authenticate", challenge));
+    answer
+}
+
+fn json(status: u16, body: String, about: &About<'_>) -> Answer {
+    let mut answer = with(status, [("content-type", "application/json".to_owned())], about);
+    answer.body = body;
+    answer
+}
+
+/// A denial's headers: never stored, and readable by the browser pages that may call.
+fn with<const N: usize>(status: u16, headers: [(&'static str, String); N], about: &About<'_>) -> Answer {
+    let mut headers: Vec<_> = headers.into_iter().collect();
+    headers.push(("cache-control", "no-store".to_owned()));
+    if let Some(origin) = origin(about) {
+        headers.push(("vary", "Origin".to_owned()));
+        headers.push(("access-control-allow-origin", origin.to_owned()));
+        headers.push(("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id".to_owned()));
+    }
+    Answer { status, headers, body: String::new() }
+}
+
+fn origin<'a>(about: &About<'a>) -> Option<&'a str> {
+    about.server.and_then(|server| allowed_origin(server, about.headers).ok().flatten())
+}
+
+fn metadata(server: Option<&Server>) -> Answer {
+    let headers = vec![
+        ("content-type", "application/json".to_owned()),
+        ("cache-control", "max-age=300".to_owned()),
+        ("access-control-allow-origin", "*".to_owned()),
+    ];
+    Answer { status: 200, headers, body: server.map(|server| server.metadata.clone()).unwrap_or_default() }
+}
+
+/// The request headers that MCP clients in browsers send.
+const CORS_HEADERS: &str =
+    "authorization, content-type, accept, dpop, last-event-id, mcp-method, mcp-name, mcp-protocol-version, mcp-session-id";
+
+fn preflight(about: &About<'_>) -> Answer {
+    let cors = |origin: &str, methods: &str| {
+        vec![
+            ("vary", "Origin".to_owned()),
+            ("access-control-allow-origin", origin.to_owned()),
+            ("access-control-allow-methods", methods.to_owned()),
+            ("access-control-allow-headers", CORS_HEADERS.to_owned()),
+            ("access-control-max-age", "600".to_owned()),
+            ("cache-control", "no-store".to_owned()),
+        ]
+    };
+    // Without an origin that the server allows, only the metadata answers a preflight, and to everybody.
+    let headers = origin(about).map_or_else(|| cors("*", "GET, HEAD"), |origin| cors(origin, "POST, GET, DELETE"));
+    Answer { status: 204, headers, body: String::new() }
+}

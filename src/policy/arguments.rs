@@ -1,0 +1,281 @@
+//! Types of tool arguments: from a tool's JSON Schema, to Cedar, and of a call's values to Cedar values.
+//!
+//! Nothing is ever rounded or guessed. A schema that Cedar cannot express is not exposed, and says why; a value that
+//! does not fit its declared type is not representable, and says where.
+
+use cedar_policy::RestrictedExpression;
+
+use crate::json::Kind;
+use crate::json::Value;
+use crate::json::fold;
+use crate::token::decimal;
+
+/// How deep argument types may nest. A catalogue is an operator's file, so this bounds mistakes, not attacks.
+pub const MAX_TYPE_DEPTH: usize = 16;
+
+/// The Cedar type of one argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArgumentType {
+    /// `String`
+    String,
+    /// `Bool`
+    Bool,
+    /// `Long`; `1.0` and `1e0` are the integer 1.
+    Long,
+    /// `decimal`, at most four decimals.
+    Decimal,
+    /// `Set<T>`: order and repeats are lost.
+    Set(Box<ArgumentType>),
+    /// A record.
+    Record(RecordType),
+}
+
+/// A record of arguments: a tool's `inputSchema`, or an object inside it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordType {
+    /// The members that policies can read.
+    pub fields: Vec<Field>,
+    /// The declared members that they cannot, and why.
+    pub hidden: Vec<Hidden>,
+}
+
+/// One member of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The member's name, exactly.
+    pub name: String,
+    /// Its type.
+    pub kind: ArgumentType,
+    /// Whether every call has it: required by the schema, and without a default.
+    pub required: bool,
+}
+
+/// A declared member that policies cannot read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hidden {
+    /// The member's name.
+    pub name: String,
+    /// Why.
+    pub why: Unexposed,
+}
+
+/// Why an argument is not exposed to policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unexposed {
+    /// `anyOf`, `oneOf`, `allOf` or a list of types with more than one type beside null.
+    #[error("its schema allows several types")]
+    Union,
+    /// Neither a type nor an enumeration of strings.
+    #[error("its schema has no type")]
+    Untyped,
+    /// An object that declares no properties.
+    #[error("it is an object without declared properties")]
+    OpenObject,
+    /// An array that does not say what is in it, or allows null in it.
+    #[error("it is an array without one type of items")]
+    OpenArray,
+    /// A reference that leads to itself.
+    #[error("its schema is recursive")]
+    Recursive,
+    /// A reference that leads nowhere, or outside of the schema.
+    #[error("its schema refers to a definition that is not there")]
+    Dangling,
+    /// More than [`MAX_TYPE_DEPTH`] levels.
+    #[error("its schema nests too deep")]
+    TooDeep,
+}
+
+/// The place of a value that is not representable as its declared type: a JSON pointer below `arguments`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unrepresentable {
+    /// The pointer, `/days` say.
+    pub pointer: String,
+}
+
+impl RecordType {
+    /// The type of the object schema `schema`, whose references are resolved against `root`.
+    pub fn from_schema(schema: Value<'_>, root: Value<'_>) -> Self {
+        Self::read(schema, root, 0)
+    }
+
+    fn read(schema: Value<'_>, root: Value<'_>, depth: usize) -> Self {
+        let mut record = Self::default();
+        for (name, member) in schema.get("properties").into_iter().flat_map(Value::members) {
+            match ArgumentType::from_schema(member, root, depth) {
+                Ok((kind, nullable)) => {
+                    let required = !nullable
+                        && member.get("default").is_none()
+                        && schema.get("required").is_some_and(|list| list.items().any(|item| item.as_str().as_deref() == Some(&*name)));
+                    record.fields.push(Field { name: name.into_owned(), kind, required });
+                }
+                Err(why) => record.hidden.push(Hidden { name: name.into_owned(), why }),
+            }
+        }
+        record
+    }
+
+    /// The Cedar record of `object`, the pairs in the order of the type.
+    ///
+    /// # Errors
+    /// [`Unrepresentable`] at the first member that is missing though required, or does not fit its type, or whose name
+    /// differs from a declared one only in case (some servers match names without case).
+    pub fn value(&self, object: Option<Value<'_>>, at: &str) -> Result<Vec<(String, RestrictedExpression)>, Unrepresentable> {
+        self.refuse_folded_names(object, at)?;
+        let mut pairs = Vec::with_capacity(self.fields.len());
+        for field in &self.fields {
+            let value = object.and_then(|object| object.get(&field.name)).filter(|value| !value.is_null());
+            let pointer = || format!("{at}/{}", escaped(&field.name));
+            match value {
+                Some(value) => pairs.push((field.name.clone(), field.kind.value(value, &pointer)?)),
+                None if field.required => return Err(Unrepresentable { pointer: pointer() }),
+                None => {}
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// The pointers of the members of `object` that the type does not declare, at any depth; `*` stands for an index.
+    pub fn undeclared(&self, object: Value<'_>, at: &str, found: &mut Vec<String>) {
+        for (name, value) in object.members() {
+            let pointer = format!("{at}/{}", escaped(&name));
+            match self.fields.iter().find(|field| field.name == *name) {
+                Some(field) => field.kind.undeclared(value, &pointer, found),
+                None if self.hidden.iter().any(|hidden| hidden.name == *name) => {}
+                None => found.push(pointer),
+            }
+        }
+    }
+
+    /// Some servers match names without case: to them `Path` is `path`, and a policy that reads `path` would see
+    /// nothing.
+    fn refuse_folded_names(&self, object: Option<Value<'_>>, at: &str) -> Result<(), Unrepresentable> {
+        for (name, _) in object.into_iter().flat_map(Value::members) {
+            let declared = || self.fields.iter().map(|field| &field.name).chain(self.hidden.iter().map(|hidden| &hidden.name));
+            if !declared().any(|known| *known == *name) && declared().any(|known| fold(known) == fold(&name)) {
+                return Err(Unrepresentable { pointer: format!("{at}/{}", escaped(&name)) });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A member's name as a segment of a JSON pointer (RFC 6901 §3).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+impl ArgumentType {
+    fn undeclared(&self, value: Value<'_>, at: &str, found: &mut Vec<String>) {
+        match self {
+            Self::Record(record) => record.undeclared(value, at, found),
+            Self::Set(kind) => {
+                for item in value.items() {
+                    kind.undeclared(item, &format!("{at}/*"), found);
+                }
+            }
+            Self::String | Self::Bool | Self::Long | Self::Decimal => {}
+        }
+    }
+
+    /// The type that `schema` declares, and whether it also allows null.
+    fn from_schema(schema: Value<'_>, root: Value<'_>, depth: usize) -> Result<(Self, bool), Unexposed> {
+        if depth > MAX_TYPE_DEPTH {
+            return Err(Unexposed::TooDeep);
+        }
+        if let Some(reference) = schema.get("$ref") {
+            return Self::from_reference(reference, root, depth);
+        }
+        if let Some(choices) = schema.get("anyOf").or_else(|| schema.get("oneOf")) {
+            let mut kinds = choices.items().filter(|choice| !is_null_schema(*choice));
+            let (Some(only), None) = (kinds.next(), kinds.next()) else { return Err(Unexposed::Union) };
+            let (kind, nullable) = Self::from_schema(only, root, depth + 1)?;
+            return Ok((kind, nullable || choices.items().any(is_null_schema)));
+        }
+        if schema.get("allOf").is_some() {
+            return Err(Unexposed::Union);
+        }
+        let (name, nullable) = type_name(schema)?;
+        let kind = match name.as_str() {
+            "string" => Self::String,
+            "boolean" => Self::Bool,
+            "integer" => Self::Long,
+            "number" => Self::Decimal,
+            "array" => Self::set(schema, root, depth)?,
+            "object" if schema.get("properties").is_some_and(|members| members.len() > 0) => {
+                Self::Record(RecordType::read(schema, root, depth + 1))
+            }
+            "object" => return Err(Unexposed::OpenObject),
+            _ => return Err(Unexposed::Untyped),
+        };
+        Ok((kind, nullable))
+    }
+
+    fn set(schema: Value<'_>, root: Value<'_>, depth: usize) -> Result<Self, Unexposed> {
+        let items = schema.get("items").filter(|items| items.kind() == Kind::Object).ok_or(Unexposed::OpenArray)?;
+        match Self::from_schema(items, root, depth + 1)? {
+            (kind, false) => Ok(Self::Set(Box::new(kind))),
+            (_, true) => Err(Unexposed::OpenArray),
+        }
+    }
+
+    fn from_reference(reference: Value<'_>, root: Value<'_>, depth: usize) -> Result<(Self, bool), Unexposed> {
+        let text = reference.as_str().ok_or(Unexposed::Dangling)?;
+        let target = text.strip_prefix('#').and_then(|pointer| root.pointer(pointer)).ok_or(Unexposed::Dangling)?;
+        // A schema that reaches itself gains a level with every turn, so the depth ends it.
+        Self::from_schema(target, root, depth + 1).map_err(|why| match why {
+            Unexposed::TooDeep => Unexposed::Recursive,
+            other => other,
+        })
+    }
+
+    fn value(&self, value: Value<'_>, pointer: &dyn Fn() -> String) -> Result<RestrictedExpression, Unrepresentable> {
+        let unfit = || Unrepresentable { pointer: pointer() };
+        match self {
+            Self::String => value.as_str().map(|text| RestrictedExpression::new_string(text.into_owned())).ok_or_else(unfit),
+            Self::Bool => value.as_bool().map(RestrictedExpression::new_bool).ok_or_else(unfit),
+            Self::Long => value.as_i64().map(RestrictedExpression::new_long).ok_or_else(unfit),
+            Self::Decimal => {
+                let text = value.as_number().and_then(decimal).ok_or_else(unfit)?;
+                Ok(RestrictedExpression::new_decimal(text))
+            }
+            Self::Set(kind) => {
+                if value.kind() != Kind::Array {
+                    return Err(unfit());
+                }
+                let items: Result<Vec<_>, _> = value.items().map(|item| kind.value(item, pointer)).collect();
+                Ok(RestrictedExpression::new_set(items?))
+            }
+            Self::Record(record) => {
+                if value.kind() != Kind::Object {
+                    return Err(unfit());
+                }
+                RestrictedExpression::new_record(record.value(Some(value), &pointer())?).map_err(|_| unfit())
+            }
+        }
+    }
+}
+
+/// The one type that `schema` names, and whether null may stand in its place.
+fn type_name(schema: Value<'_>) -> Result<(String, bool), Unexposed> {
+    match schema.get("type") {
+        Some(name) if name.kind() == Kind::String => name.as_str().map(|text| (text.into_owned(), false)).ok_or(Unexposed::Untyped),
+        Some(names) => {
+            let names: Vec<_> = names.items().filter_map(Value::as_str).collect();
+            let mut others = names.iter().filter(|name| *name != "null");
+            match (others.next(), others.next()) {
+                (Some(only), None) => Ok((only.clone().into_owned(), names.len() > 1)),
+                (Some(_), Some(_)) => Err(Unexposed::Union),
+                (None, _) => Err(Unexposed::Untyped),
+            }
+        }
+        None => {
+            let strings = |list: Value<'_>| list.len() > 0 && list.items().all(|item| item.kind() == Kind::String);
+            let is_string = schema.get("enum").is_some_and(strings) || schema.get("const").is_some_and(|c| c.kind() == Kind::String);
+            if is_string { Ok(("string".to_owned(), false)) } else { Err(Unexposed::Untyped) }
+        }
+    }
+}
+
+fn is_null_schema(schema: Value<'_>) -> bool {
+    schema.get("type").and_then(Value::as_str).as_deref() == Some("null")
+}

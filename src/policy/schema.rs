@@ -1,0 +1,182 @@
+//! The Cedar schema that policies are checked against: the base schema that ships with toolgate, and what configuration
+//! and catalogues add to it.
+//!
+//! The output is text, so that people and editors read the very thing that validation uses. Every name in it is quoted
+//! by Cedar's own escapes and descriptions travel in `@doc("…")`, never in comments: a carriage return in a tool's
+//! description would end a comment and declare whatever follows.
+
+use std::fmt::Write as _;
+
+use crate::mcp::SessionMethod;
+use crate::policy::arguments::ArgumentType;
+use crate::policy::arguments::RecordType;
+use crate::policy::catalog::Catalog;
+use crate::policy::names::any_tool;
+use crate::policy::names::owned;
+use crate::policy::names::quoted;
+use crate::token::ClaimType;
+
+/// The part that is the same everywhere.
+pub const BASE: &str = include_str!("../../policies/base.cedarschema");
+
+/// What the generated part depends on.
+#[derive(Debug, Default)]
+pub struct SchemaInput<'a> {
+    /// Name, catalogue and further methods of each server.
+    pub servers: Vec<ServerSchema<'a>>,
+    /// Declared claims of all issuers, by name.
+    pub claims: Vec<(&'a str, ClaimType)>,
+    /// Whether `context.request.ip` exists (the configuration says whose address it is).
+    pub has_client_address: bool,
+}
+
+/// One server's part.
+#[derive(Debug)]
+pub struct ServerSchema<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its catalogue, if it has one.
+    pub catalog: Option<&'a Catalog>,
+    /// Methods that no revision knows and that it admits.
+    pub methods: &'a [String],
+}
+
+/// The whole schema, in Cedar's schema syntax.
+pub fn schema(input: &SchemaInput<'_>) -> String {
+    let mut text = String::from(BASE);
+    text.push_str("\n// Generated from the configuration and the tool catalogues.\n\n");
+    principals(&mut text, input);
+    request(&mut text, input);
+    servers(&mut text, input);
+    for method in SessionMethod::ALL {
+        session(&mut text, method.as_str());
+    }
+    let mut extra: Vec<&str> = input.servers.iter().flat_map(|server| server.methods).map(String::as_str).collect();
+    extra.sort_unstable();
+    extra.dedup();
+    for method in extra {
+        action(&mut text, method, "mcp", "Server", "");
+    }
+    for server in &input.servers {
+        tools(&mut text, server);
+    }
+    text
+}
+
+// `write!` to a String cannot fail; the result is dropped in this one place.
+macro_rules! put {
+    ($text:expr, $($arguments:tt)*) => {
+        let _ = write!($text, $($arguments)*);
+    };
+}
+
+fn principals(text: &mut String, input: &SchemaInput<'_>) {
+    let mut claims = String::new();
+    for (name, kind) in &input.claims {
+        put!(claims, ",\n  {}?: {}", quoted(name), claim_type(*kind));
+    }
+    put!(text, "entity User in [Group, Scope] = {{\n  \"issuer\": String,\n  \"subject\": String{claims}\n}};\n\n");
+    put!(
+        text,
+        "entity Client in [Group, Scope] = {{\n  \"issuer\": String,\n  \"id\": String,\n  \"host\"?: String{claims}\n}};\n\n"
+    );
+}
+
+fn request(text: &mut String, input: &SchemaInput<'_>) {
+    let ip = if input.has_client_address { "  \"ip\"?: ipaddr,\n" } else { "" };
+    put!(
+        text,
+        "type Request = {{\n{ip}  \"now\": datetime,\n  \"local\": LocalTime,\n  \"protocolVersion\"?: String\n}};\n\n"
+    );
+}
+
+fn servers(text: &mut String, input: &SchemaInput<'_>) {
+    let names: Vec<String> = input.servers.iter().map(|server| quoted(server.name)).collect();
+    put!(text, "entity Server enum [{}];\n\n", names.join(", "));
+}
+
+fn session(text: &mut String, method: &str) {
+    // Of the lists, `tasks/list` alone shows other people's work: it is not what every session needs.
+    let group = if method == SessionMethod::ListTasks.as_str() { "mcp" } else { "session" };
+    action(text, method, group, "Server", "");
+}
+
+fn tools(text: &mut String, server: &ServerSchema<'_>) {
+    let all = any_tool(server.name);
+    let Some(catalog) = server.catalog else {
+        action(text, &all, "tools/call", "Tool", "");
+        return;
+    };
+    put!(text, "action {} in [Action::\"tools/call\"];\n\n", quoted(&all));
+    for tool in &catalog.tools {
+        if let Some(description) = &tool.description {
+            put!(text, "@doc({})\n", quoted(description));
+        }
+        if !tool.arguments.hidden.is_empty() {
+            let list: Vec<String> = tool.arguments.hidden.iter().map(|hidden| format!("{}: {}", hidden.name, hidden.why)).collect();
+            put!(text, "@not_exposed({})\n", quoted(&list.join("; ")));
+        }
+        let mut context = String::new();
+        put!(context, ",\n    \"arguments\": {}", record_type(&tool.arguments, 2));
+        put!(context, ",\n    \"count\": {}", count_type(&tool.arguments));
+        context.push_str(",\n    \"undeclared\": Set<String>");
+        action(text, &owned(server.name, &tool.name), &all, "Tool", &context);
+    }
+}
+
+fn action(text: &mut String, name: &str, group: &str, resource: &str, context: &str) {
+    put!(
+        text,
+        "action {} in [Action::{}] appliesTo {{\n  principal: [User, Client],\n  resource: [{resource}],\n  context: {{\n    \"token\": Token,\n    \"request\": Request{context}\n  }}\n}};\n\n",
+        quoted(name),
+        quoted(group),
+    );
+}
+
+fn record_type(record: &RecordType, depth: usize) -> String {
+    if record.fields.is_empty() {
+        return "{}".to_owned();
+    }
+    let indent = "  ".repeat(depth + 1);
+    let fields: Vec<String> = record
+        .fields
+        .iter()
+        .map(|field| {
+            let mark = if field.required { "" } else { "?" };
+            format!("{indent}{}{mark}: {}", quoted(&field.name), argument_type(&field.kind, depth + 1))
+        })
+        .collect();
+    format!("{{\n{}\n{}}}", fields.join(",\n"), "  ".repeat(depth))
+}
+
+fn argument_type(kind: &ArgumentType, depth: usize) -> String {
+    match kind {
+        ArgumentType::String => "String".to_owned(),
+        ArgumentType::Bool => "Bool".to_owned(),
+        ArgumentType::Long => "Long".to_owned(),
+        ArgumentType::Decimal => "decimal".to_owned(),
+        ArgumentType::Set(kind) => format!("Set<{}>", argument_type(kind, depth)),
+        ArgumentType::Record(record) => record_type(record, depth),
+    }
+}
+
+fn count_type(record: &RecordType) -> String {
+    let fields: Vec<String> = record
+        .fields
+        .iter()
+        .filter(|field| matches!(field.kind, ArgumentType::Set(_)))
+        .map(|field| format!("{}{}: Long", quoted(&field.name), if field.required { "" } else { "?" }))
+        .collect();
+    format!("{{ {} }}", fields.join(", "))
+}
+
+const fn claim_type(kind: ClaimType) -> &'static str {
+    match kind {
+        ClaimType::String => "String",
+        ClaimType::Long => "Long",
+        ClaimType::Bool => "Bool",
+        ClaimType::Decimal => "decimal",
+        ClaimType::SetOfString => "Set<String>",
+        ClaimType::SetOfLong => "Set<Long>",
+    }
+}

@@ -1,0 +1,193 @@
+//! A verified principal as Cedar sees it: built once per token, then shared by all its requests.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+
+use cedar_policy::Entity;
+use cedar_policy::EntityUid;
+use cedar_policy::RestrictedExpression;
+
+use crate::context::UnixTime;
+use crate::policy::names::EntityKind;
+use crate::policy::names::owned;
+use crate::token::ClaimValue;
+use crate::token::Principal;
+
+/// The closure of a configured scope hierarchy: for each scope, every scope it implies.
+#[derive(Debug, Clone, Default)]
+pub struct ScopeHierarchy(HashMap<String, Vec<String>>);
+
+/// The principal entity of a token, and the part of the context that the token alone decides.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    uid: EntityUid,
+    attributes: HashMap<String, RestrictedExpression>,
+    parents: HashSet<EntityUid>,
+    entity: Entity,
+    token: RestrictedExpression,
+    scopes: Vec<String>,
+    unrepresentable: Option<String>,
+}
+
+/// A token whose facts Cedar cannot hold. The verifier's own bounds make this unreachable for a verified token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a fact of the token has no Cedar value")]
+pub struct NoCedarValue;
+
+impl ScopeHierarchy {
+    /// The closure of `implies`: scope to the scopes directly under it. Cycles make their members imply each other.
+    pub fn new(implies: &HashMap<String, Vec<String>>) -> Self {
+        let closure = implies.keys().map(|scope| {
+            let mut reached: Vec<String> = Vec::new();
+            let mut open: Vec<&String> = vec![scope];
+            while let Some(next) = open.pop() {
+                for implied in implies.get(next).into_iter().flatten() {
+                    if implied != scope && !reached.contains(implied) {
+                        reached.push(implied.clone());
+                        open.push(implied);
+                    }
+                }
+            }
+            (scope.clone(), reached)
+        });
+        Self(closure.collect())
+    }
+
+    /// `scope` and all that it implies.
+    pub fn closure<'a>(&'a self, scope: &'a str) -> impl Iterator<Item = &'a str> {
+        std::iter::once(scope).chain(self.0.get(scope).into_iter().flatten().map(String::as_str))
+    }
+
+    /// Every scope that is implied by some other.
+    pub fn implied(&self) -> impl Iterator<Item = &str> {
+        self.0.values().flatten().map(String::as_str)
+    }
+}
+
+impl Subject {
+    /// The Cedar side of `principal`.
+    ///
+    /// # Errors
+    /// [`NoCedarValue`] if a fact of the token does not fit; a *declared claim* that does not fit is kept as
+    /// [`Subject::unrepresentable`] instead, since it matters only to policies that read it.
+    pub fn new(principal: &Principal, hierarchy: &ScopeHierarchy) -> Result<Self, NoCedarValue> {
+        let issuer = principal.issuer_name();
+        let (uid, mut attributes) = identity(principal);
+        let mut unrepresentable = None;
+        for (name, value) in principal.claims() {
+            match claim(value) {
+                Some(value) => drop(attributes.insert(name.clone(), value)),
+                None => unrepresentable = unrepresentable.or_else(|| Some(name.clone())),
+            }
+        }
+        let groups = principal.groups().iter().map(|group| EntityKind::Group.uid(owned(issuer, group)));
+        let scopes = principal.scopes().iter().flat_map(|scope| hierarchy.closure(scope)).map(|scope| EntityKind::Scope.uid(scope));
+        let parents: HashSet<EntityUid> = groups.chain(scopes).collect();
+        let entity = Entity::new(uid.clone(), attributes.clone(), parents.clone()).map_err(|_| NoCedarValue)?;
+        let token = token_record(principal)?;
+        Ok(Self { uid, attributes, parents, entity, token, scopes: principal.scopes().to_vec(), unrepresentable })
+    }
+
+    /// The principal's entity id.
+    pub fn uid(&self) -> &EntityUid {
+        &self.uid
+    }
+
+    /// The entity, with every group and scope among its parents.
+    pub fn entity(&self) -> &Entity {
+        &self.entity
+    }
+
+    /// The value of `context.token`.
+    pub fn token(&self) -> &RestrictedExpression {
+        &self.token
+    }
+
+    /// The scopes that the token itself carries.
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// The first declared claim whose value is not of its declared type.
+    pub fn unrepresentable(&self) -> Option<&str> {
+        self.unrepresentable.as_deref()
+    }
+
+    /// The same principal as if its token also carried `scopes`. For asking what would help; no request is decided by
+    /// the answer.
+    ///
+    /// # Errors
+    /// None that [`Subject::new`] did not already exclude.
+    pub fn entity_with<'a>(&self, scopes: impl Iterator<Item = &'a str>) -> Result<Entity, NoCedarValue> {
+        let mut parents = self.parents.clone();
+        parents.extend(scopes.map(|scope| EntityKind::Scope.uid(scope)));
+        Entity::new(self.uid.clone(), self.attributes.clone(), parents).map_err(|_| NoCedarValue)
+    }
+}
+
+/// `User::"<issuer>:<sub>"` or `Client::"<issuer>:<client id>"`, and the attributes that every one of them has.
+fn identity(principal: &Principal) -> (EntityUid, HashMap<String, RestrictedExpression>) {
+    let issuer = principal.issuer_name();
+    let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+    let mut attributes = HashMap::from([("issuer".to_owned(), text(issuer))]);
+    match principal.subject() {
+        Some(subject) if !principal.is_client() => {
+            attributes.insert("subject".to_owned(), text(subject));
+            (EntityKind::User.uid(owned(issuer, subject)), attributes)
+        }
+        Some(_) | None => {
+            let id = principal.client();
+            attributes.insert("id".to_owned(), text(id));
+            if let Some(host) = metadata_document_host(id) {
+                attributes.insert("host".to_owned(), text(&host));
+            }
+            (EntityKind::Client.uid(owned(issuer, id)), attributes)
+        }
+    }
+}
+
+/// The host of a client id that is an https URL (a client ID metadata document, never fetched here).
+fn metadata_document_host(id: &str) -> Option<String> {
+    let url = url::Url::parse(id).ok().filter(|url| url.scheme() == "https" && url.as_str() == id)?;
+    url.host_str().map(str::to_owned)
+}
+
+fn token_record(principal: &Principal) -> Result<RestrictedExpression, NoCedarValue> {
+    let issuer = principal.issuer_name();
+    let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+    let client = |id: &str| RestrictedExpression::new_entity_uid(EntityKind::Client.uid(owned(issuer, id)));
+    let mut pairs = vec![
+        ("client".to_owned(), client(principal.client())),
+        ("issuer".to_owned(), text(issuer)),
+        ("actors".to_owned(), RestrictedExpression::new_set(principal.actors().iter().map(|id| client(id)))),
+        ("issuedAt".to_owned(), datetime(principal.issued_at())),
+        ("expiresAt".to_owned(), datetime(principal.expires_at())),
+        ("amr".to_owned(), RestrictedExpression::new_set(principal.amr().iter().map(|method| text(method)))),
+    ];
+    pairs.extend(principal.token_id().map(|id| ("id".to_owned(), text(id))));
+    pairs.extend(principal.acr().map(|acr| ("acr".to_owned(), text(acr))));
+    pairs.extend(principal.auth_time().map(|time| ("authTime".to_owned(), datetime(time))));
+    RestrictedExpression::new_record(pairs).map_err(|_| NoCedarValue)
+}
+
+/// A moment as Cedar's `datetime`.
+pub fn datetime(time: UnixTime) -> RestrictedExpression {
+    // Cedar parses four-digit years only; the verifier admits no date outside of them.
+    let text = jiff::Timestamp::from_millisecond(time.millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    RestrictedExpression::new_datetime(text.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
+}
+
+/// A declared claim's value, `None` if it is not of its declared type.
+fn claim(value: &ClaimValue) -> Option<RestrictedExpression> {
+    match value {
+        ClaimValue::String(text) => Some(RestrictedExpression::new_string(text.clone())),
+        ClaimValue::Long(number) => Some(RestrictedExpression::new_long(*number)),
+        ClaimValue::Bool(truth) => Some(RestrictedExpression::new_bool(*truth)),
+        ClaimValue::Decimal(text) => Some(RestrictedExpression::new_decimal(text)),
+        ClaimValue::Strings(list) => {
+            Some(RestrictedExpression::new_set(list.iter().map(|text| RestrictedExpression::new_string(text.clone()))))
+        }
+        ClaimValue::Longs(list) => Some(RestrictedExpression::new_set(list.iter().map(|n| RestrictedExpression::new_long(*n)))),
+        ClaimValue::Unrepresentable => None,
+    }
+}

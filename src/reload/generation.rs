@@ -1,0 +1,103 @@
+//! One generation at work: its rules, its issuers with their keys, its counters.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::audit::Verdict;
+use crate::config::IssuerConfig;
+use crate::config::KeySource;
+use crate::context::UnixTime;
+use crate::decision::Rules;
+use crate::decision::denial::Reason;
+use crate::issuer::Issuer;
+use crate::issuer::IssuerError;
+use crate::metrics::Decisions;
+use crate::metrics::Metrics;
+use crate::metrics::NO_SERVER;
+use crate::policy::subject::ScopeHierarchy;
+use crate::reload::load::Loaded;
+use crate::token::KeySet;
+
+/// One generation, at work.
+#[derive(Debug)]
+pub struct Generation {
+    /// The rules.
+    pub rules: Rules,
+    /// The issuers, in the order of the configuration.
+    pub issuers: Vec<Trusted>,
+    /// Since when it holds.
+    pub since: UnixTime,
+    counters: HashMap<String, Decisions>,
+}
+
+/// One issuer of a generation.
+#[derive(Debug, Clone)]
+pub struct Trusted {
+    /// Its name.
+    pub name: String,
+    /// Its rules and keys. The same object in the next generation, as long as its configuration is the same.
+    pub issuer: Arc<Issuer>,
+    /// Which scopes its scopes imply.
+    pub hierarchy: Arc<ScopeHierarchy>,
+    /// All that made it, as text: what decides whether the next generation takes it over.
+    made_of: String,
+}
+
+impl Generation {
+    /// Puts `loaded` to work: issuers that are configured as in `previous` are taken over with their keys.
+    ///
+    /// # Errors
+    /// [`IssuerError`] if an issuer's keys cannot be fetched from here at all.
+    pub fn start(loaded: Loaded, previous: Option<&Self>, metrics: &Metrics, now: UnixTime) -> Result<Self, IssuerError> {
+        let Loaded { rules, config, mut keys, hierarchies, .. } = loaded;
+        let mut issuers = Vec::with_capacity(config.issuers.len());
+        for configured in config.issuers {
+            let name = configured.rules.name.clone();
+            let set = keys.remove(&name);
+            let made_of = format!("{configured:?} {set:?}");
+            let kept = previous.and_then(|previous| previous.issuer(&name)).filter(|kept| kept.made_of == made_of);
+            let issuer = match kept {
+                Some(kept) => kept.issuer.clone(),
+                None => issuer(configured, set)?,
+            };
+            let hierarchy = hierarchies.get(&name).cloned().unwrap_or_default();
+            issuers.push(Trusted { name, issuer, hierarchy, made_of });
+        }
+        for gone in previous.into_iter().flat_map(|previous| &previous.issuers) {
+            if !issuers.iter().any(|issuer| issuer.name == gone.name) {
+                metrics.issuer_removed(&gone.name);
+            }
+        }
+        let names = rules.servers.iter().map(|server| server.name.as_str()).chain([NO_SERVER]);
+        let counters = names.map(|name| (name.to_owned(), metrics.decisions(name, verdicts()))).collect();
+        Ok(Self { rules, issuers, since: now, counters })
+    }
+
+    /// The issuer called `name`.
+    pub fn issuer(&self, name: &str) -> Option<&Trusted> {
+        self.issuers.iter().find(|issuer| issuer.name == name)
+    }
+
+    /// The counters of the server called `server`.
+    pub fn counters(&self, server: &str) -> Option<&Decisions> {
+        self.counters.get(server)
+    }
+}
+
+fn issuer(configured: IssuerConfig, set: Option<KeySet>) -> Result<Arc<Issuer>, IssuerError> {
+    let rules = Arc::new(configured.rules);
+    match (configured.keys, set) {
+        (KeySource::Url(url), _) => Issuer::remote(rules, url, configured.insecure_http),
+        (KeySource::Discover, _) => Issuer::discovered(rules, configured.insecure_http),
+        (KeySource::File(_), Some(set)) => Ok(Issuer::with_keys(rules, set)),
+        (KeySource::File(path), None) => Err(IssuerError::NoKeyFile(path.value)),
+    }
+}
+
+/// Every reason with the decision it goes with.
+fn verdicts() -> [(&'static str, Verdict); Reason::ALL.len()] {
+    Reason::ALL.map(|reason| {
+        let verdict = if reason == Reason::Allow { Verdict::Allow } else { Verdict::Deny };
+        (reason.as_str(), verdict)
+    })
+}

@@ -1,0 +1,274 @@
+//! From files to one validated generation. Every file is read once; every problem of all of them comes out together.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cedar_policy::Schema;
+
+use crate::config::Config;
+use crate::config::IssuerConfig;
+use crate::config::KeySource;
+use crate::config::Matching;
+use crate::config::ServerConfig;
+use crate::config::parse;
+use crate::decision::Rules;
+use crate::decision::server::Server;
+use crate::decision::server::WELL_KNOWN;
+use crate::json::Limits;
+use crate::policy::Engine;
+use crate::policy::bundle::Bundle;
+use crate::policy::bundle::PolicyFile;
+use crate::policy::catalog::Catalog;
+use crate::policy::model::MissingAction;
+use crate::policy::model::ServerModel;
+use crate::policy::model::actions;
+use crate::policy::schema::SchemaInput;
+use crate::policy::schema::ServerSchema;
+use crate::policy::schema::schema;
+use crate::policy::subject::ScopeHierarchy;
+use crate::problem::Problem;
+use crate::problem::Source;
+use crate::reload::files::FileReader;
+use crate::token::ClaimType;
+use crate::token::KeySet;
+
+/// What a configuration and the files that it names amount to.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration itself.
+    pub config: Config,
+    /// The validated rules.
+    pub rules: Rules,
+    /// The key sets that are files, by issuer.
+    pub keys: HashMap<String, KeySet>,
+    /// The scope hierarchies, by issuer.
+    pub hierarchies: HashMap<String, Arc<ScopeHierarchy>>,
+    /// The schema that the policies were checked against.
+    pub schema: String,
+    /// The folders whose change may change the rules.
+    pub folders: Vec<PathBuf>,
+    /// What loads, but is probably not meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// A failure to load: what is wrong, and the digest of what was read, so that the same files are not tried again.
+#[derive(Debug)]
+pub struct LoadFailure {
+    /// All problems.
+    pub problems: Vec<Problem>,
+    /// Digest of the content that was read.
+    pub digest: String,
+}
+
+/// Loads the configuration at `path` as generation `generation`, unless its files are those of the digest `known`: then
+/// there is nothing to load, and `None` says so before anything is parsed but the configuration.
+///
+/// # Errors
+/// [`LoadFailure`] with every problem in the configuration and in the files it names.
+pub fn load_unless(path: &Path, generation: u64, known: Option<&str>) -> Result<Option<Loaded>, LoadFailure> {
+    let mut reader = FileReader::default();
+    let files = read(&mut reader, path);
+    let digest = reader.digest();
+    if known == Some(digest.as_str()) {
+        return Ok(None);
+    }
+    match files.and_then(|files| build(&mut reader, files, generation, digest.clone())) {
+        Some(loaded) => Ok(Some(loaded)),
+        None => Err(LoadFailure { digest, problems: reader.problems }),
+    }
+}
+
+/// Loads the configuration at `path` as the first generation.
+///
+/// # Errors
+/// [`LoadFailure`], as [`load_unless`].
+pub fn load(path: &Path) -> Result<Loaded, LoadFailure> {
+    load_unless(path, 1, None)?.ok_or_else(|| LoadFailure { problems: Vec::new(), digest: String::new() })
+}
+
+/// The text of every file of one generation.
+#[derive(Debug)]
+struct Files {
+    source: Source,
+    config: Config,
+    /// By issuer.
+    keys: HashMap<String, Source>,
+    /// By server.
+    catalogs: HashMap<String, Source>,
+    policies: Vec<PolicyFile>,
+}
+
+/// Reads everything; `None` if the configuration cannot be made out, so that the other files are not known.
+fn read(reader: &mut FileReader, path: &Path) -> Option<Files> {
+    let source = reader.text(path, None)?;
+    let (config, problems) = parse(&source);
+    reader.problems.extend(problems);
+    let config = config?.resolved_from(path.parent().unwrap_or(Path::new("")));
+    let mut keys = HashMap::new();
+    for issuer in &config.issuers {
+        if let KeySource::File(path) = &issuer.keys
+            && let Some(text) = reader.text(&path.value, Some((&source, path)))
+        {
+            keys.insert(issuer.rules.name.clone(), text);
+        }
+    }
+    let mut catalogs = HashMap::new();
+    for server in &config.servers {
+        if let Some(path) = &server.tools
+            && let Some(text) = reader.text(&path.value, Some((&source, path)))
+        {
+            catalogs.insert(server.name.clone(), text);
+        }
+    }
+    let policies = reader.policies(&source, &config.policies);
+    Some(Files { source, config, keys, catalogs, policies })
+}
+
+/// Parses and validates everything; `None` if there are problems.
+fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String) -> Option<Loaded> {
+    let Files { source, config, keys, catalogs, policies } = files;
+    let hint = "it must be a JWK set of public keys (RFC 7517 §5)";
+    let keys = parse_each(reader, keys, hint, KeySet::parse);
+    let catalogs = parse_each(reader, catalogs, "it must be the result of `tools/list`", Catalog::parse);
+    let text = schema(&SchemaInput {
+        servers: config.servers.iter().map(|server| server_schema(server, &catalogs)).collect(),
+        claims: claims(reader, &source, &config.issuers),
+        has_client_address: config.client_address.is_some(),
+    });
+    let parsed = match Schema::from_cedarschema_str(&text) {
+        Ok((schema, _)) => schema,
+        Err(error) => {
+            let help = "a name in a tool catalogue cannot be expressed; correct its entry or leave it out";
+            let source = Source::new("(generated schema)", text);
+            reader.error(&source, format!("the tool catalogues give no valid schema: {error}"), Some(help));
+            return None;
+        }
+    };
+    let (bundle, problems) = Bundle::load(&policies, &parsed);
+    reader.problems.extend(problems);
+    let bundle = bundle.filter(|_| !reader.has_errors())?;
+    let rules = match rules(&config, &catalogs, bundle, &parsed, generation, digest) {
+        Ok(rules) => rules,
+        Err(error) => {
+            reader.error(&source, error.to_string(), None);
+            return None;
+        }
+    };
+    let hierarchies = config.issuers.iter().map(|issuer| {
+        let implies = issuer.implies.iter().cloned().collect();
+        (issuer.rules.name.clone(), Arc::new(ScopeHierarchy::new(&implies)))
+    });
+    let hierarchies = hierarchies.collect();
+    let mut folders = reader.folders();
+    folders.push(config.policies.value.clone());
+    let warnings = std::mem::take(&mut reader.problems);
+    Some(Loaded { config, rules, keys, hierarchies, schema: text, folders, warnings })
+}
+
+/// Parses each text under its name; what does not parse is a problem of its file.
+fn parse_each<T, E: Display>(
+    reader: &mut FileReader,
+    texts: HashMap<String, Source>,
+    help: &str,
+    parse: fn(&[u8]) -> Result<T, E>,
+) -> HashMap<String, T> {
+    let mut parsed = HashMap::new();
+    for (name, source) in texts {
+        match parse(source.text.as_bytes()) {
+            Ok(value) => drop(parsed.insert(name, value)),
+            Err(error) => reader.error(&source, error.to_string(), Some(help)),
+        }
+    }
+    parsed
+}
+
+fn rules(
+    config: &Config,
+    catalogs: &HashMap<String, Catalog>,
+    bundle: Bundle,
+    schema: &Schema,
+    generation: u64,
+    digest: String,
+) -> Result<Rules, MissingAction> {
+    let actions = actions(schema)?;
+    let servers = config.servers.iter().map(|server| {
+        let model = ServerModel::new(&server.name, catalogs.get(&server.name), &server.methods, &actions)?;
+        Ok(server_of(server, &config.issuers, model))
+    });
+    Ok(Rules {
+        generation,
+        digest,
+        servers: servers.collect::<Result<_, MissingAction>>()?,
+        engine: Engine::new(bundle, &actions, generation)?,
+        client_address: config.client_address,
+        zone: config.time_zone.clone(),
+        body_limit: config.limits.body,
+        token_limit: config.limits.token,
+        json_limits: Limits { depth: config.limits.depth, nodes: config.limits.nodes },
+    })
+}
+
+fn server_of(server: &ServerConfig, issuers: &[IssuerConfig], model: ServerModel) -> Server {
+    let resource = &server.resource;
+    // RFC 9728 §3.1: a slash that follows the host is left out before the suffix is inserted.
+    let path = if resource.path == "/" { "" } else { resource.path.as_str() };
+    let origin = resource.url.strip_suffix(resource.path.as_str()).unwrap_or(&resource.url);
+    Server {
+        name: server.name.clone(),
+        resource: resource.url.clone(),
+        authority: resource.authority.clone(),
+        resource_path: path.to_owned(),
+        metadata_url: format!("{origin}{WELL_KNOWN}{path}"),
+        metadata: metadata(server, issuers),
+        paths: server.paths.clone(),
+        match_host: server.matching == Matching::Host,
+        issuers: server.issuers.clone(),
+        scopes_supported: server.scopes_supported.clone(),
+        allowed_origins: server.allowed_origins.clone(),
+        denials: server.denials,
+        forward_token: server.forward_token,
+        accept_text_body: server.accept_text_body,
+        challenge_held: server.challenge_held,
+        end_streams_at_expiry: server.end_streams_at_expiry,
+        model,
+    }
+}
+
+/// The metadata of the protected resource (RFC 9728 §2).
+fn metadata(server: &ServerConfig, issuers: &[IssuerConfig]) -> String {
+    let trusted = issuers.iter().filter(|issuer| server.issuers.contains(&issuer.rules.name));
+    let mut document = serde_json::json!({
+        "resource": server.resource.url,
+        "authorization_servers": trusted.map(|issuer| issuer.rules.issuer.as_str()).collect::<Vec<_>>(),
+        "bearer_methods_supported": ["header"],
+        "resource_name": server.name,
+    });
+    // RFC 9728 §3.2: a parameter without elements is left out.
+    if let Some(members) = document.as_object_mut().filter(|_| !server.scopes_supported.is_empty()) {
+        members.insert("scopes_supported".to_owned(), server.scopes_supported.clone().into());
+    }
+    document.to_string()
+}
+
+/// The declared claims of all issuers; one name has one type, since a policy does not say whose claim it reads.
+fn claims<'a>(reader: &mut FileReader, config: &Source, issuers: &'a [IssuerConfig]) -> Vec<(&'a str, ClaimType)> {
+    let mut claims: Vec<(&str, ClaimType)> = Vec::new();
+    for rule in issuers.iter().flat_map(|issuer| &issuer.rules.claims) {
+        match claims.iter().find(|(name, _)| *name == rule.name) {
+            None => claims.push((&rule.name, rule.kind)),
+            Some((_, kind)) if *kind == rule.kind => {}
+            Some(_) => {
+                let message = format!("the claim `{}` has different types at different issuers", rule.name);
+                reader.error(config, message, Some("give it one type, or two names"));
+            }
+        }
+    }
+    claims
+}
+
+fn server_schema<'a>(server: &'a ServerConfig, catalogs: &'a HashMap<String, Catalog>) -> ServerSchema<'a> {
+    ServerSchema { name: &server.name, catalog: catalogs.get(&server.name), methods: &server.methods }
+}
