@@ -16,11 +16,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::hmac;
 use prometheus_client::metrics::counter::Counter;
@@ -38,8 +35,7 @@ pub use self::record::Scalar;
 pub use self::record::Verdict;
 pub use self::sink::SinkStatus;
 
-use self::line::Line;
-use self::line::hex;
+use self::line::{Line, hex};
 use self::sink::Sink;
 
 /// Bytes of a token's fingerprint: 128 bits, so that two tokens never share one.

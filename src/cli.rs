@@ -5,20 +5,13 @@ mod explain;
 mod schema;
 mod serve;
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
-use clap::Subcommand;
-use clap::ValueEnum;
+use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::problem::Problem;
-use crate::problem::ProblemJson;
-use crate::problem::Severity;
-use crate::problem::render;
-use crate::reload::load::Loaded;
-use crate::reload::load::load;
+use crate::problem::{Problem, ProblemJson, Severity, render};
+use crate::reload::load::{Loaded, load};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +49,8 @@ struct Arguments {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 success or allow, 1 failure, 2 deny (explain), 3 invalid configuration or input.";
+const EXIT_CODES: &str =
+    "Exit codes: 0 success or allow, 1 failure, 2 deny (explain), 3 invalid configuration or input.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -1,10 +1,8 @@
 //! The one clock. Whatever decides is handed a [`UnixTime`]; only this file asks the system for one.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::Ordering;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::context::UnixTime;
 

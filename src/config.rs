@@ -24,9 +24,7 @@ pub use server::{Matching, Overlay, OverlayConfig, Resource, ServerConfig};
 use values::quoted;
 
 use crate::decision::ClientAddress;
-use crate::problem::Problem;
-use crate::problem::Source;
-use crate::problem::closest;
+use crate::problem::{Problem, Source, closest};
 
 /// A whole configuration. Made only by [`parse`].
 #[derive(Debug)]

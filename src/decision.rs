@@ -12,37 +12,19 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::context::Body;
-use crate::context::Headers;
-use crate::context::RequestContext;
-use crate::context::UnixTime;
+use crate::context::{Body, Headers, RequestContext, UnixTime};
 use crate::decision::body::message_bytes;
-use crate::decision::denial::Denial;
-use crate::decision::denial::Malformed;
-use crate::decision::denial::Malfunction;
-use crate::decision::denial::Reason;
-use crate::decision::server::Place;
-use crate::decision::server::Server;
-use crate::decision::server::route;
-use crate::json::Document;
-use crate::json::Limits;
+use crate::decision::denial::{Denial, Malformed, Malfunction, Reason};
+use crate::decision::server::{Place, Server, route};
+use crate::json::{Document, Limits};
 use crate::mcp;
-use crate::mcp::McpError;
-use crate::mcp::McpFault;
-use crate::mcp::Message;
-use crate::mcp::Operation;
-use crate::mcp::RequestId;
-use crate::mcp::SessionMethod;
-use crate::policy::Engine;
-use crate::policy::Question;
-use crate::policy::Target;
+use crate::mcp::{McpError, McpFault, Message, Operation, RequestId, SessionMethod};
 use crate::policy::evaluate::Permit;
 use crate::policy::query::RequestFacts;
 use crate::policy::stepup::Published;
-use crate::policy::subject::ScopeHierarchy;
-use crate::policy::subject::Subject;
-use crate::token::Bearer;
-use crate::token::Principal;
+use crate::policy::subject::{ScopeHierarchy, Subject};
+use crate::policy::{Engine, Question, Target};
+use crate::token::{Bearer, Principal};
 
 /// One generation of everything that shapes a decision. Made by the loader alone, after full validation.
 #[derive(Debug)]
@@ -216,17 +198,19 @@ pub fn decide(
     if !server.issuers.iter().any(|name| name == caller.principal.issuer_name()) {
         return Decision::denied(Denial::TokenInvalid(denial::InvalidToken::Issuer));
     }
-    let bodyless = |read: fn(&Headers) -> Result<Message<'static>, McpFault>| match &context.body {
-        Body::Absent => read(&context.headers).map_err(Decision::fault),
-        _ => Err(Decision::denied(Denial::MessageMalformed(Malformed::UnexpectedBody))),
-    };
     let question = Asked { rules, server, context, caller, now };
     let answered = match context.method.as_ref() {
-        b"GET" => bodyless(mcp::stream).map(|message| question.ask(&message, lap)),
-        b"DELETE" => bodyless(mcp::end).map(|message| question.ask(&message, lap)),
+        b"GET" => question.without_body(mcp::stream, lap),
+        b"DELETE" => question.without_body(mcp::end, lap),
         _ => question.post(lap),
     };
-    answered.unwrap_or_else(|denied| denied)
+    answered.unwrap_or_else(|Stopped { denial, id }| Decision { id, ..Decision::denied(denial) })
+}
+
+/// A message that is answered before the policies are asked.
+struct Stopped {
+    denial: Denial,
+    id: Option<RequestId>,
 }
 
 /// One verified request.
@@ -239,12 +223,23 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn post(&self, lap: &mut dyn FnMut(Step)) -> Result<Decision, Decision> {
+    fn post(&self, lap: &mut dyn FnMut(Step)) -> Result<Decision, Stopped> {
         let (headers, limit) = (&self.context.headers, self.rules.body_limit);
-        let bytes = message_bytes(&self.context.body, headers, limit, self.server.accept_text_body).map_err(Decision::denied)?;
-        let document = Document::parse(bytes, self.rules.json_limits).map_err(|error| Decision::denied(McpError::from(error).into()))?;
-        let message = mcp::parse(&document, headers).map_err(Decision::fault)?;
+        let bytes = message_bytes(&self.context.body, headers, limit, self.server.accept_text_body)?;
+        let document = Document::parse(bytes, self.rules.json_limits).map_err(McpError::from).map_err(Denial::from)?;
+        let message = mcp::parse(&document, headers)?;
         Ok(self.ask(&message, lap))
+    }
+
+    fn without_body(
+        &self,
+        read: fn(&Headers) -> Result<Message<'static>, McpFault>,
+        lap: &mut dyn FnMut(Step),
+    ) -> Result<Decision, Stopped> {
+        if self.context.body != Body::Absent {
+            return Err(Denial::MessageMalformed(Malformed::UnexpectedBody).into());
+        }
+        Ok(self.ask(&read(&self.context.headers)?, lap))
     }
 
     fn ask(&self, message: &Message<'_>, lap: &mut dyn FnMut(Step)) -> Decision {
@@ -284,9 +279,15 @@ fn opens_stream(operation: &Operation<'_>) -> bool {
     matches!(operation, Operation::Session(SessionMethod::Stream) | Operation::Listen { .. })
 }
 
-impl Decision {
-    fn fault(fault: McpFault) -> Self {
-        Self { id: fault.id, ..Self::denied(fault.error.into()) }
+impl From<Denial> for Stopped {
+    fn from(denial: Denial) -> Self {
+        Self { denial, id: None }
+    }
+}
+
+impl From<McpFault> for Stopped {
+    fn from(fault: McpFault) -> Self {
+        Self { denial: fault.error.into(), id: fault.id }
     }
 }
 
@@ -300,9 +301,12 @@ fn client_address(whose: ClientAddress, context: &RequestContext) -> Option<IpAd
     let parse = |text: &[u8]| std::str::from_utf8(text.trim_ascii()).ok()?.parse::<IpAddr>().ok();
     let address = match whose {
         ClientAddress::Peer => context.peer,
-        ClientAddress::ExternalAddress => context.headers.single("x-envoy-external-address").ok()?.and_then(|value| parse(value)),
+        ClientAddress::ExternalAddress => {
+            context.headers.single("x-envoy-external-address").ok()?.and_then(|value| parse(value))
+        }
         ClientAddress::XffHops(hops) => {
-            let all: Vec<&[u8]> = context.headers.all("x-forwarded-for").flat_map(|value| value.split(|byte| *byte == b',')).collect();
+            let all: Vec<&[u8]> =
+                context.headers.all("x-forwarded-for").flat_map(|value| value.split(|byte| *byte == b',')).collect();
             all.len().checked_sub(hops).and_then(|at| all.get(at)).and_then(|value| parse(value))
         }
     };

@@ -25,8 +25,7 @@ pub use operation::{Operation, ResourceMethod, SessionMethod, TaskMethod, ToolCa
 pub use revision::Revision;
 
 use crate::context::Headers;
-use crate::json::Document;
-use crate::json::Value;
+use crate::json::{Document, Value};
 
 use envelope::Frame;
 use headers::Era;

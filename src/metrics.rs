@@ -14,11 +14,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
-use prometheus_client::registry::Unit;
+use prometheus_client::registry::{Registry, Unit};
 
-use crate::audit::ReloadOutcome;
-use crate::audit::Verdict;
+use crate::audit::{ReloadOutcome, Verdict};
 use crate::context::UnixTime;
 
 use self::durations::Durations;

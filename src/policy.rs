@@ -18,26 +18,15 @@ pub mod subject;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cedar_policy::Context;
-use cedar_policy::Entities;
+use cedar_policy::{Context, Entities};
 
 use crate::mcp::Operation;
 use crate::policy::bundle::Bundle;
-use crate::policy::evaluate::Conclusion;
-use crate::policy::evaluate::Refusal;
-use crate::policy::evaluate::Verdicts;
-use crate::policy::model::ActionModel;
-use crate::policy::model::MissingAction;
-use crate::policy::model::ServerModel;
-use crate::policy::query::BaseActions;
-use crate::policy::query::Query;
-use crate::policy::query::RequestFacts;
-use crate::policy::query::Unknown;
-use crate::policy::query::base_actions;
-use crate::policy::query::queries;
+use crate::policy::evaluate::{Conclusion, Refusal, Verdicts};
+use crate::policy::model::{ActionModel, MissingAction, ServerModel};
+use crate::policy::query::{BaseActions, Query, RequestFacts, Unknown, base_actions, queries};
 use crate::policy::stepup::Published;
-use crate::policy::subject::ScopeHierarchy;
-use crate::policy::subject::Subject;
+use crate::policy::subject::{ScopeHierarchy, Subject};
 
 /// Validated policies with the model that they were validated against.
 #[derive(Debug)]

@@ -9,24 +9,18 @@ pub mod load;
 mod watch;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
 use crate::admin::ReloadFailure;
-use crate::audit::Audit;
-use crate::audit::Reload;
-use crate::audit::ReloadOutcome;
+use crate::audit::{Audit, Reload, ReloadOutcome};
 use crate::clock::Clock;
 use crate::context::UnixTime;
 use crate::metrics::Metrics;
-use crate::problem::Severity;
-use crate::problem::render;
+use crate::problem::{Severity, render};
 use crate::reload::generation::Generation;
-use crate::reload::load::LoadFailure;
-use crate::reload::load::load_unless;
+use crate::reload::load::{LoadFailure, load_unless};
 
 pub use watch::watch;
 
@@ -92,7 +86,8 @@ impl Live {
                 Err(error) => self.refuse(&error.to_string(), &[], String::new(), now),
             },
             Err(failure) => {
-                let known = self.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|f| f.digest.clone());
+                let known =
+                    self.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|f| f.digest.clone());
                 if trigger == Trigger::Signal || known.as_ref() != Some(&failure.digest) {
                     self.refuse_files(failure, now);
                 }
@@ -113,7 +108,10 @@ impl Live {
         let errors = failure.problems.iter().filter(|problem| problem.severity == Severity::Error);
         let messages: Vec<&str> = errors.map(|problem| problem.message.as_str()).collect();
         let first = messages.first().copied().unwrap_or("the files could not be loaded").to_owned();
-        tracing::error!("the changed files do not load; the rules stay as they are\n{}", render(&failure.problems, false));
+        tracing::error!(
+            "the changed files do not load; the rules stay as they are\n{}",
+            render(&failure.problems, false)
+        );
         self.refuse(&first, &messages, failure.digest, now);
     }
 

@@ -1,10 +1,8 @@
 //! What `/status` says.
 
-use serde::Serialize;
-use serde::Serializer;
+use serde::{Serialize, Serializer};
 
-use crate::audit::SinkStatus;
-use crate::audit::timestamp;
+use crate::audit::{SinkStatus, timestamp};
 use crate::context::UnixTime;
 
 /// The state of the process, for people and scripts. Moments are RFC 3339 in UTC.

@@ -4,8 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::audit::DecisionId;
-use crate::audit::line::LIST_LIMIT;
-use crate::audit::line::Line;
+use crate::audit::line::{LIST_LIMIT, Line};
 use crate::context::UnixTime;
 
 /// One decision, allow or deny. Absent values are left out of the line; values past their bound are cut and marked.

@@ -8,8 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::line::LINE_LIMIT;
-use super::line::STRING_LIMIT;
+use super::line::{LINE_LIMIT, STRING_LIMIT};
 use super::*;
 
 const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);

@@ -1,11 +1,6 @@
 //! `toolgate check`.
 
-use super::ConfigFile;
-use super::Exit;
-use super::Format;
-use super::color;
-use super::problems_json;
-use super::summary;
+use super::{ConfigFile, Exit, Format, color, problems_json, summary};
 use crate::problem::render;
 use crate::reload::load::load;
 

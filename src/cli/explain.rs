@@ -1,34 +1,22 @@
 //! `toolgate explain`: one decision and why.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::ConfigFile;
-use super::Exit;
-use super::Format;
-use super::loaded;
+use super::{ConfigFile, Exit, Format, loaded};
 use crate::clock::Clock;
-use crate::context::Body;
-use crate::context::Headers;
-use crate::context::RequestContext;
-use crate::context::UnixTime;
-use crate::decision::Caller;
-use crate::decision::Decision;
-use crate::decision::decide;
+use crate::context::{Body, Headers, RequestContext, UnixTime};
 use crate::decision::denial::Denial;
 use crate::decision::server::Server;
+use crate::decision::{Caller, Decision, decide};
 use crate::json::Document;
 use crate::policy::catalog;
 use crate::policy::evaluate::Refusal;
 use crate::policy::subject::Subject;
 use crate::reload::load::Loaded;
-use crate::token::Principal;
-use crate::token::UnverifiedToken;
-use crate::token::suppose;
-use crate::token::verify;
+use crate::token::{Principal, UnverifiedToken, suppose, verify};
 
 pub(super) const EXAMPLE: &str = r#"Example:
   echo '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_forecast","arguments":{"days":9}}}' > call.json
@@ -93,7 +81,10 @@ impl Explain {
         let mut headers = vec![(Bytes::from_static(b"content-type"), Bytes::from_static(b"application/json"))];
         for header in &self.headers {
             let (name, value) = header.split_once(':').ok_or_else(|| format!("`{header}` is not `name: value`"))?;
-            headers.push((Bytes::copy_from_slice(name.trim().as_bytes()), Bytes::copy_from_slice(value.trim().as_bytes())));
+            headers.push((
+                Bytes::copy_from_slice(name.trim().as_bytes()),
+                Bytes::copy_from_slice(value.trim().as_bytes()),
+            ));
         }
         let context = RequestContext {
             server: Some(Bytes::copy_from_slice(server.name.as_bytes())),
@@ -146,7 +137,8 @@ fn supposed(claims: &[u8], loaded: &Loaded, server: &Server, now: UnixTime) -> R
 
 /// The claims with those added that every token has and that say nothing about its caller.
 fn completed(claims: &[u8], issuer: &str, resource: &str, now: UnixTime) -> Result<String, String> {
-    let document = Document::parse(claims, catalog::LIMITS).map_err(|error| format!("the claims are not acceptable JSON: {error}"))?;
+    let document = Document::parse(claims, catalog::LIMITS)
+        .map_err(|error| format!("the claims are not acceptable JSON: {error}"))?;
     let root = document.root();
     let inside = root.raw().strip_prefix('{').ok_or("the claims are not a JSON object")?;
     let defaults = [
@@ -157,12 +149,11 @@ fn completed(claims: &[u8], issuer: &str, resource: &str, now: UnixTime) -> Resu
     ];
     let missing = defaults.iter().filter(|(name, _)| root.get(name).is_none());
     let mut members: Vec<String> = missing.map(|(name, value)| format!("\"{name}\":{value}")).collect();
-    if root.len() > 0 {
-        members.push(inside.trim_start().to_owned());
-        Ok(format!("{{{}", members.join(",")))
-    } else {
-        Ok(format!("{{{}}}", members.join(",")))
+    if root.is_empty() {
+        return Ok(format!("{{{}}}", members.join(",")));
     }
+    members.push(inside.trim_start().to_owned());
+    Ok(format!("{{{}", members.join(",")))
 }
 
 /// How long a supposed token lives: longer than the decision takes.

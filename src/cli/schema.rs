@@ -1,9 +1,6 @@
 //! `toolgate schema`.
 
-use super::ConfigFile;
-use super::Exit;
-use super::Format;
-use super::loaded;
+use super::{ConfigFile, Exit, Format, loaded};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Schema {

@@ -3,36 +3,24 @@
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use super::ConfigFile;
-use super::Exit;
-use super::color;
-use super::loaded;
+use super::{ConfigFile, Exit, color, loaded};
 use crate::admin;
-use crate::admin::AdminState;
-use crate::admin::Loaded as LoadedCounts;
-use crate::admin::Readiness;
-use crate::admin::StatusReport;
-use crate::audit::Audit;
-use crate::audit::AuditSettings;
+use crate::admin::{AdminState, Loaded as LoadedCounts, Readiness, StatusReport};
+use crate::audit::{Audit, AuditSettings};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::config::Listen;
-use crate::envoy::check::Check;
-use crate::envoy::check::Gate;
+use crate::config::{Config, Listen};
+use crate::envoy::check::{Check, Gate};
 use crate::envoy::tokens::Tokens;
 use crate::metrics::Metrics;
 use crate::problem::render;
-use crate::reload::Live;
 use crate::reload::generation::Generation;
 use crate::reload::load::Loaded;
-use crate::reload::watch;
+use crate::reload::{Live, watch};
 use crate::server;
-use crate::server::Bound;
-use crate::server::DRAIN_LIMIT;
+use crate::server::{Bound, DRAIN_LIMIT};
 use crate::telemetry;
 use crate::telemetry::LogFormat;
 
@@ -54,6 +42,7 @@ enum ServeFailure {
     Io(#[from] std::io::Error),
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "called through `map_err`")]
 fn text(error: impl ToString) -> ServeFailure {
     ServeFailure::Text(error.to_string())
 }
@@ -86,11 +75,16 @@ impl Serve {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let listeners = bind(&loaded.config.listen).await?;
         let admin = match loaded.config.listen.admin {
-            Some(address) => Some(TcpListener::bind(address).await.map_err(|error| text(format!("cannot listen on `{address}`: {error}")))?),
+            Some(address) => Some(
+                TcpListener::bind(address)
+                    .await
+                    .map_err(|error| text(format!("cannot listen on `{address}`: {error}")))?,
+            ),
             None => None,
         };
         let audit = Arc::new(open_audit(&loaded.config, &metrics, &clock)?);
-        let (folders, audit_file) = (loaded.folders.clone(), loaded.config.audit.file.as_ref().map(|file| file.value.clone()));
+        let (folders, audit_file) =
+            (loaded.folders.clone(), loaded.config.audit.file.as_ref().map(|file| file.value.clone()));
         let message_limit = loaded.config.limits.message;
         let stdout_is_audit = loaded.config.audit.stdout;
         let first = Generation::start(loaded, None, &metrics, clock.now()).map_err(text)?;
@@ -99,8 +93,16 @@ impl Serve {
         let ready = ready_line(&listeners, admin.as_ref(), &live);
         let readiness = Readiness::default();
         let state = admin_state(&live, &audit, &metrics, &readiness);
-        let gate = Arc::new(Gate { live: live.clone(), tokens: Tokens::default(), audit: audit.clone(), metrics, clock: clock.clone(), message_limit });
-        let services = listeners.into_iter().map(|(bound, server)| (bound, Check::new(gate.clone(), server.as_deref()))).collect();
+        let gate = Arc::new(Gate {
+            live: live.clone(),
+            tokens: Tokens::default(),
+            audit: audit.clone(),
+            metrics,
+            clock: clock.clone(),
+            message_limit,
+        });
+        let services =
+            listeners.into_iter().map(|(bound, server)| (bound, Check::new(gate.clone(), server.as_deref()))).collect();
 
         let hangup = Arc::new(Notify::new());
         let background = [
@@ -112,7 +114,11 @@ impl Serve {
             let stopped = stopped.clone();
             tokio::spawn(admin::serve(listener, state, async move { stopped.notified().await }))
         });
-        if stdout_is_audit { eprintln!("{ready}") } else { println!("{ready}") }
+        if stdout_is_audit {
+            eprintln!("{ready}")
+        } else {
+            println!("{ready}")
+        }
         let ended = server::serve(services, stop_signal()?, || readiness.drain(), DRAIN_LIMIT).await;
         stopped.notify_one();
         for task in background {
@@ -145,10 +151,15 @@ fn open_audit(config: &Config, metrics: &Metrics, clock: &Clock) -> Result<Audit
 
 fn ready_line(listeners: &[(Bound, Option<String>)], admin: Option<&TcpListener>, live: &Live) -> String {
     let grpc: Vec<String> = listeners.iter().map(|(bound, _)| bound.address().to_string()).collect();
-    let admin = admin.and_then(|listener| listener.local_addr().ok()).map_or("none".to_owned(), |address| address.to_string());
+    let admin =
+        admin.and_then(|listener| listener.local_addr().ok()).map_or("none".to_owned(), |address| address.to_string());
     let current = live.current();
     let digest = current.rules.digest.get(..12).unwrap_or_default();
-    format!("toolgate ready: grpc {}, admin {admin}, generation {}, digest {digest}", grpc.join(" "), current.rules.generation)
+    format!(
+        "toolgate ready: grpc {}, admin {admin}, generation {}, digest {digest}",
+        grpc.join(" "),
+        current.rules.generation
+    )
 }
 
 /// Resolves at SIGTERM or SIGINT.

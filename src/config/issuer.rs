@@ -7,10 +7,7 @@ use url::Url;
 use super::reader::{Fault, Field, Section, Seen};
 use super::values::{self, Plain};
 use super::{Spanned, path};
-use crate::token::Algorithm;
-use crate::token::ClaimRule;
-use crate::token::ClaimType;
-use crate::token::IssuerRules;
+use crate::token::{Algorithm, ClaimRule, ClaimType, IssuerRules};
 
 /// One issuer of access tokens.
 #[derive(Debug)]

@@ -2,19 +2,20 @@
 
 use bytes::Bytes;
 
-use crate::context::Body;
-use crate::context::Headers;
-use crate::decision::denial::Denial;
-use crate::decision::denial::Malformed;
-use crate::decision::denial::Malfunction;
-use crate::decision::denial::Unsupported;
+use crate::context::{Body, Headers};
+use crate::decision::denial::{Denial, Malformed, Malfunction, Unsupported};
 
 /// The body of a POST.
 ///
 /// # Errors
 /// A [`Denial`] if there is none, only a part or another form of one, too much of it, or headers that say that it is not
 /// UTF-8 JSON as it stands.
-pub fn message_bytes<'a>(body: &'a Body, headers: &Headers, limit: usize, accept_text: bool) -> Result<&'a Bytes, Denial> {
+pub fn message_bytes<'a>(
+    body: &'a Body,
+    headers: &Headers,
+    limit: usize,
+    accept_text: bool,
+) -> Result<&'a Bytes, Denial> {
     let bytes = match body {
         Body::Complete(bytes) => bytes,
         Body::Text(bytes) if accept_text => bytes,

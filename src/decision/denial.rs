@@ -1,10 +1,8 @@
 //! Everything but an allow, as a closed vocabulary. `envoy/response.rs` has the one table from here to HTTP.
 
-use crate::mcp::Disagreement;
-use crate::mcp::McpError;
+use crate::mcp::{Disagreement, McpError};
 use crate::policy::evaluate::Refusal;
-use crate::token::CredentialError;
-use crate::token::TokenError;
+use crate::token::{CredentialError, TokenError};
 
 /// Why a request does not go upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -306,10 +304,7 @@ impl From<McpError> for Denial {
 
 impl From<Refusal> for Denial {
     fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Internal => Self::Internal(Malfunction::Engine),
-            refusal => Self::Policy(refusal),
-        }
+        if refusal == Refusal::Internal { Self::Internal(Malfunction::Engine) } else { Self::Policy(refusal) }
     }
 }
 

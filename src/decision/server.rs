@@ -75,7 +75,10 @@ pub fn route<'a>(servers: &'a [Server], context: &RequestContext) -> Option<(&'a
     let path = path_only(&context.path)?;
     if let Some(name) = &context.server {
         let server = servers.iter().find(|server| server.name.as_bytes() == name.as_ref())?;
-        return server.place(path).or_else(|| (path == WELL_KNOWN).then_some(Place::Metadata)).map(|place| (server, place));
+        return server
+            .place(path)
+            .or_else(|| (path == WELL_KNOWN).then_some(Place::Metadata))
+            .map(|place| (server, place));
     }
     let authority = authority(&context.host)?;
     let mut here = servers.iter().filter(|server| server.match_host && server.authority == authority);

@@ -1,51 +1,26 @@
 //! Everything impure about one request, once and in order: take a snapshot of the rules, verify the token through the
 //! cache, decide, record, reply.
 
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tonic::Request;
-use tonic::Response;
-use tonic::Status;
+use tonic::{Request, Response, Status};
 
-use crate::audit::Audit;
-use crate::audit::AuditError;
-use crate::audit::DecisionId;
-use crate::audit::Latency;
-use crate::audit::Record;
-use crate::audit::Recorded;
-use crate::audit::Verdict;
+use crate::audit::{Audit, AuditError, DecisionId, Latency, Record, Recorded, Verdict};
 use crate::clock::Clock;
-use crate::context::RequestContext;
-use crate::context::UnixTime;
-use crate::decision::Decision;
-use crate::decision::Step;
-use crate::decision::approach;
-use crate::decision::caller_address;
-use crate::decision::decide;
-use crate::decision::denial::Denial;
-use crate::decision::denial::Malfunction;
-use crate::decision::denial::Reason;
+use crate::context::{RequestContext, UnixTime};
+use crate::decision::denial::{Denial, Malfunction, Reason};
 use crate::decision::server::Server;
+use crate::decision::{Decision, Step, approach, caller_address, decide};
 use crate::envoy::request;
-use crate::envoy::response::About;
-use crate::envoy::response::Reply;
-use crate::envoy::response::build;
-use crate::envoy::tokens::Known;
-use crate::envoy::tokens::Lookup;
-use crate::envoy::tokens::Tokens;
+use crate::envoy::response::{About, Reply, build};
+use crate::envoy::tokens::{Known, Lookup, Tokens};
 use crate::envoy::trace::trace_id;
-use crate::envoy::wire::Authorization;
-use crate::envoy::wire::CheckResponse;
-use crate::envoy::wire::Incoming;
-use crate::envoy::wire::RawCheck;
+use crate::envoy::wire::{Authorization, CheckResponse, Incoming, RawCheck};
 use crate::metrics;
-use crate::metrics::Metrics;
-use crate::metrics::NO_SERVER;
+use crate::metrics::{Metrics, NO_SERVER};
 use crate::reload::Live;
 use crate::reload::generation::Generation;
 
@@ -114,17 +89,31 @@ impl Gate {
     }
 
     /// [`Gate::decide`]; a panic in it is a denial of this one request.
-    fn guarded<'g>(&self, generation: &'g Generation, context: &RequestContext, now: UnixTime, laps: &mut Laps) -> Outcome<'g> {
+    fn guarded<'g>(
+        &self,
+        generation: &'g Generation,
+        context: &RequestContext,
+        now: UnixTime,
+        laps: &mut Laps,
+    ) -> Outcome<'g> {
         catch_unwind(AssertUnwindSafe(|| self.decide(generation, context, now, laps))).unwrap_or_else(|_| {
             self.metrics.panicked();
             Outcome::without_server(Denial::Internal(Malfunction::Panic))
         })
     }
 
-    fn decide<'g>(&self, generation: &'g Generation, context: &RequestContext, now: UnixTime, laps: &mut Laps) -> Outcome<'g> {
+    fn decide<'g>(
+        &self,
+        generation: &'g Generation,
+        context: &RequestContext,
+        now: UnixTime,
+        laps: &mut Laps,
+    ) -> Outcome<'g> {
         let admitted = match approach(&generation.rules, context) {
             Ok(admitted) => admitted,
-            Err(turned) => return Outcome { server: turned.server, known: None, decision: Decision::denied(turned.denial) },
+            Err(turned) => {
+                return Outcome { server: turned.server, known: None, decision: Decision::denied(turned.denial) };
+            }
         };
         let server = admitted.server;
         let fingerprint = |token: &[u8]| self.audit.fingerprint(token);
@@ -159,7 +148,7 @@ impl Gate {
             headers: &context.headers,
             caller: known.as_deref().map(|known| &known.caller),
             principal: known.as_deref().map(|known| known.principal.as_str()),
-            decision_id: id.as_str(),
+            decision_id: id,
             generation: generation.rules.generation,
             digest: &generation.rules.digest,
             now,
@@ -170,7 +159,7 @@ impl Gate {
         }
         let reply = build(&decision, &about);
         laps.end();
-        let recorded = self.record(&decision, &about, context, known.as_deref(), id, reply, laps);
+        let recorded = self.record(&decision, &about, context, known.as_deref(), reply, laps);
         let (reason, response) = match recorded {
             Ok(recorded) => (reason, recorded.into_inner()),
             Err(error) => {
@@ -189,7 +178,6 @@ impl Gate {
         about: &About<'_>,
         context: &RequestContext,
         known: Option<&Known>,
-        id: &DecisionId,
         reply: Reply,
         laps: &Laps,
     ) -> Result<Recorded<CheckResponse>, AuditError> {
@@ -201,7 +189,7 @@ impl Gate {
         let errors: Vec<&str> = decision.erring.iter().map(AsRef::as_ref).collect();
         let record = Record {
             time: about.now,
-            decision_id: id,
+            decision_id: about.decision_id,
             generation: about.generation,
             digest: about.digest,
             decision: verdict(decision.reason()),

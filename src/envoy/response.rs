@@ -10,25 +10,18 @@ mod upstream;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use prost_types::ListValue;
-use prost_types::Struct;
-use prost_types::Value;
 use prost_types::value::Kind;
+use prost_types::{ListValue, Struct, Value};
 
-use crate::context::Headers;
-use crate::context::UnixTime;
-use crate::decision::Caller;
-use crate::decision::Decision;
+use crate::audit::DecisionId;
+use crate::context::{Headers, UnixTime};
 use crate::decision::denial::Denial;
 use crate::decision::server::Server;
-use crate::envoy::wire::CheckResponse;
-use crate::envoy::wire::DeniedHttpResponse;
-use crate::envoy::wire::HeaderValue;
-use crate::envoy::wire::HeaderValueOption;
-use crate::envoy::wire::HttpStatus;
-use crate::envoy::wire::OkHttpResponse;
-use crate::envoy::wire::RpcStatus;
+use crate::decision::{Caller, Decision};
 use crate::envoy::wire::check_response::HttpResponse;
+use crate::envoy::wire::{
+    CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpStatus, OkHttpResponse, RpcStatus,
+};
 use crate::policy::evaluate::Permit;
 
 pub use answer::Answer;
@@ -49,7 +42,7 @@ pub struct About<'a> {
     /// The verified caller.
     pub caller: Option<&'a Caller>,
     /// The id under which the decision is recorded.
-    pub decision_id: &'a str,
+    pub decision_id: &'a DecisionId,
     /// The caller as policies name it, or its keyed hash.
     pub principal: Option<&'a str>,
     /// The rules' generation.
@@ -125,7 +118,7 @@ fn dynamic_metadata(decision: &Decision, about: &About<'_>) -> Struct {
     #[expect(clippy::cast_precision_loss, reason = "a count of reloads is far below 2^53")]
     let generation = Value { kind: Some(Kind::NumberValue(about.generation as f64)) };
     let mut fields = vec![
-        ("decision_id", text(about.decision_id)),
+        ("decision_id", text(about.decision_id.as_str())),
         ("decision", text(verdict)),
         ("reason", text(decision.reason().as_str())),
         ("policies", list(&decision.determining)),

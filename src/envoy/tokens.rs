@@ -11,18 +11,12 @@ use moka::sync::Cache;
 
 use crate::context::UnixTime;
 use crate::decision::Caller;
-use crate::decision::denial::Denial;
-use crate::decision::denial::InvalidToken;
-use crate::decision::denial::Malfunction;
+use crate::decision::denial::{Denial, InvalidToken, Malfunction};
 use crate::decision::server::Server;
 use crate::issuer::Issuer;
 use crate::policy::subject::Subject;
-use crate::reload::generation::Generation;
-use crate::reload::generation::Trusted;
-use crate::token::Bearer;
-use crate::token::TokenError;
-use crate::token::UnverifiedToken;
-use crate::token::verify;
+use crate::reload::generation::{Generation, Trusted};
+use crate::token::{Bearer, TokenError, UnverifiedToken, verify};
 
 /// Bytes that remembered tokens may take, roughly.
 const CAPACITY: u64 = 64 * 1024 * 1024;
@@ -97,7 +91,8 @@ fn hash(token: &str) -> [u8; 32] {
 /// Whether what verified `known` still holds.
 fn counts(known: &Known, generation: &Generation) -> bool {
     let principal = &known.caller.principal;
-    let same = generation.issuer(principal.issuer_name()).is_some_and(|trusted| Arc::ptr_eq(&trusted.issuer, &known.issuer));
+    let same =
+        generation.issuer(principal.issuer_name()).is_some_and(|trusted| Arc::ptr_eq(&trusted.issuer, &known.issuer));
     same && principal.key().is_some_and(|key| known.issuer.keys().is_some_and(|keys| keys.contains(key)))
 }
 

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::json::Kind;
-use crate::json::Value;
+use crate::json::{Kind, Value};
 
 use super::error::{Malformed, McpError};
 use super::fields::{self, NAME_LIMIT};

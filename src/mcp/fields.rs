@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::Kind;
-use crate::json::Value;
-use crate::json::fold;
+use crate::json::{Kind, Value, fold};
 
 use super::error::Malformed;
 

@@ -5,8 +5,7 @@ mod laws;
 use bytes::Bytes;
 
 use super::*;
-use crate::json::JsonError;
-use crate::json::Limits;
+use crate::json::{JsonError, Limits};
 
 const LIMITS: Limits = Limits { depth: 64, nodes: 100_000 };
 const MODERN: &str = "2026-07-28";

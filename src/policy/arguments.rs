@@ -5,9 +5,7 @@
 
 use cedar_policy::RestrictedExpression;
 
-use crate::json::Kind;
-use crate::json::Value;
-use crate::json::fold;
+use crate::json::{Kind, Value, fold};
 use crate::token::decimal;
 
 /// How deep argument types may nest. A catalogue is an operator's file, so this bounds mistakes, not attacks.
@@ -105,7 +103,9 @@ impl RecordType {
                 Ok((kind, nullable)) => {
                     let required = !nullable
                         && member.get("default").is_none()
-                        && schema.get("required").is_some_and(|list| list.items().any(|item| item.as_str().as_deref() == Some(&*name)));
+                        && schema
+                            .get("required")
+                            .is_some_and(|list| list.items().any(|item| item.as_str().as_deref() == Some(&*name)));
                     record.fields.push(Field { name: name.into_owned(), kind, required });
                 }
                 Err(why) => record.hidden.push(Hidden { name: name.into_owned(), why }),
@@ -119,7 +119,11 @@ impl RecordType {
     /// # Errors
     /// [`Unrepresentable`] at the first member that is missing though required, or does not fit its type, or whose name
     /// differs from a declared one only in case (some servers match names without case).
-    pub fn value(&self, object: Option<Value<'_>>, at: &str) -> Result<Vec<(String, RestrictedExpression)>, Unrepresentable> {
+    pub fn value(
+        &self,
+        object: Option<Value<'_>>,
+        at: &str,
+    ) -> Result<Vec<(String, RestrictedExpression)>, Unrepresentable> {
         self.refuse_folded_names(object, at)?;
         let mut pairs = Vec::with_capacity(self.fields.len());
         for field in &self.fields {
@@ -150,7 +154,8 @@ impl RecordType {
     /// nothing.
     fn refuse_folded_names(&self, object: Option<Value<'_>>, at: &str) -> Result<(), Unrepresentable> {
         for (name, _) in object.into_iter().flat_map(Value::members) {
-            let declared = || self.fields.iter().map(|field| &field.name).chain(self.hidden.iter().map(|hidden| &hidden.name));
+            let declared =
+                || self.fields.iter().map(|field| &field.name).chain(self.hidden.iter().map(|hidden| &hidden.name));
             if !declared().any(|known| *known == *name) && declared().any(|known| fold(known) == fold(&name)) {
                 return Err(Unrepresentable { pointer: format!("{at}/{}", escaped(&name)) });
             }
@@ -201,7 +206,7 @@ impl ArgumentType {
             "integer" => Self::Long,
             "number" => Self::Decimal,
             "array" => Self::set(schema, root, depth)?,
-            "object" if schema.get("properties").is_some_and(|members| members.len() > 0) => {
+            "object" if schema.get("properties").is_some_and(|members| !members.is_empty()) => {
                 Self::Record(RecordType::read(schema, root, depth + 1))
             }
             "object" => return Err(Unexposed::OpenObject),
@@ -222,16 +227,16 @@ impl ArgumentType {
         let text = reference.as_str().ok_or(Unexposed::Dangling)?;
         let target = text.strip_prefix('#').and_then(|pointer| root.pointer(pointer)).ok_or(Unexposed::Dangling)?;
         // A schema that reaches itself gains a level with every turn, so the depth ends it.
-        Self::from_schema(target, root, depth + 1).map_err(|why| match why {
-            Unexposed::TooDeep => Unexposed::Recursive,
-            other => other,
-        })
+        let resolved = Self::from_schema(target, root, depth + 1);
+        if resolved == Err(Unexposed::TooDeep) { Err(Unexposed::Recursive) } else { resolved }
     }
 
     fn value(&self, value: Value<'_>, pointer: &dyn Fn() -> String) -> Result<RestrictedExpression, Unrepresentable> {
         let unfit = || Unrepresentable { pointer: pointer() };
         match self {
-            Self::String => value.as_str().map(|text| RestrictedExpression::new_string(text.into_owned())).ok_or_else(unfit),
+            Self::String => {
+                value.as_str().map(|text| RestrictedExpression::new_string(text.into_owned())).ok_or_else(unfit)
+            }
             Self::Bool => value.as_bool().map(RestrictedExpression::new_bool).ok_or_else(unfit),
             Self::Long => value.as_i64().map(RestrictedExpression::new_long).ok_or_else(unfit),
             Self::Decimal => {
@@ -258,7 +263,9 @@ impl ArgumentType {
 /// The one type that `schema` names, and whether null may stand in its place.
 fn type_name(schema: Value<'_>) -> Result<(String, bool), Unexposed> {
     match schema.get("type") {
-        Some(name) if name.kind() == Kind::String => name.as_str().map(|text| (text.into_owned(), false)).ok_or(Unexposed::Untyped),
+        Some(name) if name.kind() == Kind::String => {
+            name.as_str().map(|text| (text.into_owned(), false)).ok_or(Unexposed::Untyped)
+        }
         Some(names) => {
             let names: Vec<_> = names.items().filter_map(Value::as_str).collect();
             let mut others = names.iter().filter(|name| *name != "null");
@@ -269,8 +276,9 @@ fn type_name(schema: Value<'_>) -> Result<(String, bool), Unexposed> {
             }
         }
         None => {
-            let strings = |list: Value<'_>| list.len() > 0 && list.items().all(|item| item.kind() == Kind::String);
-            let is_string = schema.get("enum").is_some_and(strings) || schema.get("const").is_some_and(|c| c.kind() == Kind::String);
+            let strings = |list: Value<'_>| !list.is_empty() && list.items().all(|item| item.kind() == Kind::String);
+            let is_string = schema.get("enum").is_some_and(strings)
+                || schema.get("const").is_some_and(|c| c.kind() == Kind::String);
             if is_string { Ok(("string".to_owned(), false)) } else { Err(Unexposed::Untyped) }
         }
     }

@@ -4,21 +4,13 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::ActionConstraint;
-use cedar_policy::Effect;
-use cedar_policy::EntityUid;
-use cedar_policy::Policy;
-use cedar_policy::PolicyId;
-use cedar_policy::PolicySet;
-use cedar_policy::Schema;
-use cedar_policy::ValidationMode;
-use cedar_policy::Validator;
+use cedar_policy::{
+    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+};
 use miette::Diagnostic;
 
 use crate::policy::names::EntityKind;
-use crate::problem::Problem;
-use crate::problem::Severity;
-use crate::problem::Source;
+use crate::problem::{Problem, Severity, Source};
 
 /// One file of policies.
 #[derive(Debug, Clone)]
@@ -121,10 +113,13 @@ impl PolicyFacts {
     fn read(policy: &Policy) -> Result<Self, String> {
         let text = |key| policy.annotation(key).map(str::to_owned);
         let max_age = match policy.annotation("max_age") {
-            Some(seconds) => Some(seconds.parse().map_err(|_| format!("`@max_age` is `{seconds}`, not a number of seconds"))?),
+            Some(seconds) => {
+                Some(seconds.parse().map_err(|_| format!("`@max_age` is `{seconds}`, not a number of seconds"))?)
+            }
             None => None,
         };
-        let scopes = policy.entity_literals().into_iter().filter(|uid| uid.type_name().basename() == EntityKind::Scope.as_str());
+        let scopes =
+            policy.entity_literals().into_iter().filter(|uid| uid.type_name().basename() == EntityKind::Scope.as_str());
         Ok(Self {
             id: Arc::from(AsRef::<str>::as_ref(policy.id())),
             effect: policy.effect(),
@@ -162,7 +157,11 @@ fn parse(file: &PolicyFile, problems: &mut Vec<Problem>) -> Vec<Policy> {
     }
     // A file caught in the middle of being written is empty; taking it as "no policies" would drop its forbids.
     if set.is_empty() {
-        problems.push(whole_file(source, "the file holds no policy".to_owned(), Some("delete the file if that is what you mean")));
+        problems.push(whole_file(
+            source,
+            "the file holds no policy".to_owned(),
+            Some("delete the file if that is what you mean"),
+        ));
     }
     let mut policies: Vec<&Policy> = set.policies().collect();
     policies.sort_by_key(|policy| position(policy));

@@ -2,11 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::json::Document;
-use crate::json::JsonError;
-use crate::json::Kind;
-use crate::json::Limits;
-use crate::json::Value;
+use crate::json::{Document, JsonError, Kind, Limits, Value};
 use crate::policy::arguments::RecordType;
 
 /// A catalogue of a very large server is about a megabyte with some thousand nodes a tool.
@@ -95,7 +91,10 @@ impl Catalog {
             tools.push(CataloguedTool {
                 description: tool.get("description").and_then(Value::as_str).map(std::borrow::Cow::into_owned),
                 hints: Hints::read(tool.get("annotations")),
-                arguments: tool.get("inputSchema").map(|schema| RecordType::from_schema(schema, schema)).unwrap_or_default(),
+                arguments: tool
+                    .get("inputSchema")
+                    .map(|schema| RecordType::from_schema(schema, schema))
+                    .unwrap_or_default(),
                 name,
             });
         }
@@ -106,7 +105,8 @@ impl Catalog {
 impl Hints {
     fn read(annotations: Option<Value<'_>>) -> Self {
         let default = Self::default();
-        let hint = |name: &str, default| annotations.and_then(|a| a.get(name)).and_then(Value::as_bool).unwrap_or(default);
+        let hint =
+            |name: &str, default| annotations.and_then(|a| a.get(name)).and_then(Value::as_bool).unwrap_or(default);
         Self {
             read_only: hint("readOnlyHint", default.read_only),
             destructive: hint("destructiveHint", default.destructive),

@@ -6,16 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cedar_policy::AuthorizationError;
-use cedar_policy::Authorizer;
-use cedar_policy::Context;
-use cedar_policy::Decision;
-use cedar_policy::Effect;
-use cedar_policy::Entities;
-use cedar_policy::Entity;
-use cedar_policy::PolicyId;
-use cedar_policy::Request;
-use cedar_policy::Response;
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, PolicyId, Request, Response,
+};
 
 use crate::policy::Engine;
 use crate::policy::bundle::PolicyFacts;
@@ -98,9 +91,16 @@ pub(in crate::policy) struct Verdicts {
 
 impl Engine {
     /// Asks Cedar one question about `principal`, which is `subject`'s entity or a variant of it.
-    pub(in crate::policy) fn ask(&self, query: &Query<'_>, subject: &Subject, principal: Entity, context: Context) -> Result<Answer, Refusal> {
+    pub(in crate::policy) fn ask(
+        &self,
+        query: &Query<'_>,
+        subject: &Subject,
+        principal: Entity,
+        context: Context,
+    ) -> Result<Answer, Refusal> {
         let entities = query.action.entities().clone();
-        let all: Result<Entities, _> = entities.add_entities(std::iter::once(principal).chain(query.entity.clone()), None);
+        let all: Result<Entities, _> =
+            entities.add_entities(std::iter::once(principal).chain(query.entity.clone()), None);
         let entities = all.map_err(|_| Refusal::Internal)?;
         let (uid, action, resource) = (subject.uid().clone(), query.action.uid().clone(), query.resource.clone());
         let request = Request::new(uid, action, resource, context, None).map_err(|_| Refusal::Internal)?;
@@ -112,13 +112,15 @@ impl Engine {
     fn weigh(&self, response: &Response) -> Answer {
         let name = |id: &PolicyId| self.bundle().facts(id).map(|facts| facts.id.clone());
         let erring: Vec<PolicyId> = response.diagnostics().errors().map(erring_id).collect();
-        let forbid_erred = erring.iter().any(|id| self.bundle().facts(id).is_none_or(|facts| facts.effect == Effect::Forbid));
+        let forbid_erred =
+            erring.iter().any(|id| self.bundle().facts(id).is_none_or(|facts| facts.effect == Effect::Forbid));
         let determining = response.diagnostics().reason();
         let refusal = match (response.decision(), forbid_erred) {
             (Decision::Allow, false) => None,
             (Decision::Allow, true) => Some(Refusal::Erred),
             (Decision::Deny, erred) => {
-                let forbids: Vec<&PolicyFacts> = response.diagnostics().reason().filter_map(|id| self.bundle().facts(id)).collect();
+                let forbids: Vec<&PolicyFacts> =
+                    response.diagnostics().reason().filter_map(|id| self.bundle().facts(id)).collect();
                 Some(if forbids.is_empty() && erred { Refusal::Erred } else { denied(&forbids) })
             }
         };

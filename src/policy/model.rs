@@ -1,21 +1,13 @@
 //! What the rules know before any request: for each action its ancestors, for each catalogued tool its entity.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use cedar_policy::Entities;
-use cedar_policy::Entity;
-use cedar_policy::EntityUid;
-use cedar_policy::RestrictedExpression;
-use cedar_policy::Schema;
+use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression, Schema};
 
 use crate::policy::arguments::RecordType;
-use crate::policy::catalog::Catalog;
-use crate::policy::catalog::Hints;
-use crate::policy::names::EntityKind;
-use crate::policy::names::any_tool;
-use crate::policy::names::owned;
+use crate::policy::catalog::{Catalog, Hints};
+use crate::policy::names::{EntityKind, any_tool, owned};
 
 /// One action, with the entities that every request for it needs.
 #[derive(Debug, Clone)]
@@ -118,7 +110,12 @@ impl ServerModel {
     ///
     /// # Errors
     /// [`MissingAction`] if `schema` was not generated from the same configuration.
-    pub fn new(name: &str, catalog: Option<&Catalog>, methods: &[String], actions: &Entities) -> Result<Self, MissingAction> {
+    pub fn new(
+        name: &str,
+        catalog: Option<&Catalog>,
+        methods: &[String],
+        actions: &Entities,
+    ) -> Result<Self, MissingAction> {
         let tools = match catalog {
             None => Tools::Open(ActionModel::new(&any_tool(name), actions)?),
             Some(catalog) => {
@@ -134,7 +131,13 @@ impl ServerModel {
         };
         let methods = methods.iter().map(|method| Ok((method.clone(), ActionModel::new(method, actions)?)));
         let uid = EntityKind::Server.uid(name);
-        Ok(Self { name: name.to_owned(), text: uid.to_string().into(), uid, tools, methods: methods.collect::<Result<_, MissingAction>>()? })
+        Ok(Self {
+            name: name.to_owned(),
+            text: uid.to_string().into(),
+            uid,
+            tools,
+            methods: methods.collect::<Result<_, MissingAction>>()?,
+        })
     }
 
     /// The server's name.

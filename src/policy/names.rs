@@ -2,9 +2,7 @@
 
 use std::sync::LazyLock;
 
-use cedar_policy::EntityId;
-use cedar_policy::EntityTypeName;
-use cedar_policy::EntityUid;
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
 /// An entity type of the base schema (`policies/base.cedarschema`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

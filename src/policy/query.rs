@@ -4,26 +4,15 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use cedar_policy::Entity;
-use cedar_policy::EntityUid;
-use cedar_policy::RestrictedExpression;
+use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 use jiff::tz::TimeZone;
 
 use crate::context::UnixTime;
 use crate::json::Value;
-use crate::mcp::Operation;
-use crate::mcp::Revision;
-use crate::mcp::SessionMethod;
-use crate::policy::arguments::ArgumentType;
-use crate::policy::arguments::RecordType;
-use crate::policy::arguments::Unrepresentable;
+use crate::mcp::{Operation, Revision, SessionMethod};
+use crate::policy::arguments::{ArgumentType, RecordType, Unrepresentable};
 use crate::policy::catalog::Hints;
-use crate::policy::model::ActionModel;
-use crate::policy::model::FoundTool;
-use crate::policy::model::ServerModel;
-use crate::policy::model::prompt_entity;
-use crate::policy::model::task_entity;
-use crate::policy::model::tool_entity;
+use crate::policy::model::{ActionModel, FoundTool, ServerModel, prompt_entity, task_entity, tool_entity};
 use crate::policy::resource::resource_entity;
 use crate::policy::subject::datetime;
 
@@ -74,7 +63,11 @@ pub trait BaseActions {
 ///
 /// # Errors
 /// [`Unknown`] if the message names what does not exist.
-pub fn queries<'a>(operation: &'a Operation<'a>, server: &'a ServerModel, actions: &'a impl BaseActions) -> Result<Vec<Query<'a>>, Unknown> {
+pub fn queries<'a>(
+    operation: &'a Operation<'a>,
+    server: &'a ServerModel,
+    actions: &'a impl BaseActions,
+) -> Result<Vec<Query<'a>>, Unknown> {
     let name = server.name();
     let base = |id: &str| actions.base(id).ok_or(Unknown::Method);
     let on = |action, entity| Query::on(action, entity);
@@ -151,9 +144,9 @@ fn request(facts: &RequestFacts<'_>) -> Vec<(String, RestrictedExpression)> {
     let mut pairs = vec![("now".to_owned(), datetime(facts.now))];
     pairs.extend(local(facts).map(|local| ("local".to_owned(), local)));
     pairs.extend(facts.ip.map(|ip| ("ip".to_owned(), RestrictedExpression::new_ip(ip.to_canonical().to_string()))));
-    pairs.extend(
-        facts.revision.map(|revision| ("protocolVersion".to_owned(), RestrictedExpression::new_string(revision.as_str().to_owned()))),
-    );
+    pairs.extend(facts.revision.map(|revision| {
+        ("protocolVersion".to_owned(), RestrictedExpression::new_string(revision.as_str().to_owned()))
+    }));
     pairs
 }
 

@@ -2,14 +2,11 @@
 
 use std::collections::HashMap;
 
-use cedar_policy::Entity;
-use cedar_policy::RestrictedExpression;
+use cedar_policy::{Entity, RestrictedExpression};
 use url::Url;
 
-use crate::policy::model::plain;
-use crate::policy::model::server_parent;
-use crate::policy::names::EntityKind;
-use crate::policy::names::owned;
+use crate::policy::model::{plain, server_parent};
+use crate::policy::names::{EntityKind, owned};
 
 /// A URI with more ancestors than this has none: it bounds what one request can make the entity store hold.
 pub const MAX_ANCESTORS: usize = 64;
@@ -25,7 +22,8 @@ pub fn resource_entity(server: &str, uri: &str) -> Entity {
         if let Some(host) = url.host_str().filter(|host| !host.is_empty()) {
             attributes.insert("host".to_owned(), text(host));
         }
-        parents.extend(ancestors(uri, &url).into_iter().map(|ancestor| EntityKind::Resource.uid(owned(server, ancestor))));
+        parents
+            .extend(ancestors(uri, &url).into_iter().map(|ancestor| EntityKind::Resource.uid(owned(server, ancestor))));
     }
     plain(EntityKind::Resource.uid(owned(server, uri)), attributes, parents)
 }
@@ -38,7 +36,8 @@ fn canonical(uri: &str) -> Option<Url> {
     let lower = url.path().to_ascii_lowercase();
     let ambiguous = ["//", "\\", "%2f", "%5c", "%2e", ";"].iter().any(|mark| lower.contains(mark))
         || lower.split('/').any(|segment| segment == "." || segment == "..");
-    let extra = url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some();
+    let extra =
+        url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some();
     (!ambiguous && !extra && url.path().starts_with('/')).then_some(url)
 }
 
@@ -53,7 +52,11 @@ fn ancestors<'a>(uri: &'a str, url: &Url) -> Vec<&'a str> {
     }
     // `file://` alone names nothing, so only a URI with a host has its root for an ancestor.
     let has_host = url.host_str().is_some_and(|host| !host.is_empty());
-    cuts.into_iter().filter(|at| *at > 0 || (has_host && path != "/")).filter_map(|at| uri.get(..root.len() + at)).filter(|a| *a != uri).collect()
+    cuts.into_iter()
+        .filter(|at| *at > 0 || (has_host && path != "/"))
+        .filter_map(|at| uri.get(..root.len() + at))
+        .filter(|a| *a != uri)
+        .collect()
 }
 
 #[cfg(test)]

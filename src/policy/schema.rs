@@ -8,12 +8,9 @@
 use std::fmt::Write as _;
 
 use crate::mcp::SessionMethod;
-use crate::policy::arguments::ArgumentType;
-use crate::policy::arguments::RecordType;
+use crate::policy::arguments::{ArgumentType, RecordType};
 use crate::policy::catalog::Catalog;
-use crate::policy::names::any_tool;
-use crate::policy::names::owned;
-use crate::policy::names::quoted;
+use crate::policy::names::{any_tool, owned, quoted};
 use crate::token::ClaimType;
 
 /// The part that is the same everywhere.
@@ -113,7 +110,8 @@ fn tools(text: &mut String, server: &ServerSchema<'_>) {
             put!(text, "@doc({})\n", quoted(description));
         }
         if !tool.arguments.hidden.is_empty() {
-            let list: Vec<String> = tool.arguments.hidden.iter().map(|hidden| format!("{}: {}", hidden.name, hidden.why)).collect();
+            let list: Vec<String> =
+                tool.arguments.hidden.iter().map(|hidden| format!("{}: {}", hidden.name, hidden.why)).collect();
             put!(text, "@not_exposed({})\n", quoted(&list.join("; ")));
         }
         let mut context = String::new();

@@ -1,13 +1,11 @@
 //! Which scopes would have helped: asked only after a denial, and only of scopes that the server publishes.
 
-use cedar_policy::Context;
-use cedar_policy::Effect;
+use cedar_policy::{Context, Effect};
 
 use crate::policy::Engine;
 use crate::policy::evaluate::Refusal;
 use crate::policy::query::Query;
-use crate::policy::subject::ScopeHierarchy;
-use crate::policy::subject::Subject;
+use crate::policy::subject::{ScopeHierarchy, Subject};
 
 /// What a challenge may say.
 #[derive(Debug, Clone, Copy)]
@@ -29,14 +27,18 @@ impl Engine {
         context: Context,
         published: Published<'_>,
     ) -> Option<Refusal> {
-        let held = |scope: &String| subject.scopes().iter().any(|own| hierarchy.closure(own).any(|implied| implied == scope));
+        let held =
+            |scope: &String| subject.scopes().iter().any(|own| hierarchy.closure(own).any(|implied| implied == scope));
         let named: Vec<&String> = self
             .bundle()
             .all_facts()
-            .filter(|facts| facts.effect == Effect::Permit && facts.speaks_of(query.action.uid(), query.action.groups()))
+            .filter(|facts| {
+                facts.effect == Effect::Permit && facts.speaks_of(query.action.uid(), query.action.groups())
+            })
             .flat_map(|facts| &facts.scopes)
             .collect();
-        let missing: Vec<&String> = published.scopes.iter().filter(|scope| named.contains(scope) && !held(scope)).collect();
+        let missing: Vec<&String> =
+            published.scopes.iter().filter(|scope| named.contains(scope) && !held(scope)).collect();
         if missing.is_empty() {
             return None;
         }
@@ -45,7 +47,8 @@ impl Engine {
         if !self.ask(query, subject, principal, context).ok()?.allowed {
             return None;
         }
-        let wanted = |scope: &&String| missing.contains(scope) || (published.repeat_held && subject.scopes().contains(scope));
+        let wanted =
+            |scope: &&String| missing.contains(scope) || (published.repeat_held && subject.scopes().contains(scope));
         Some(Refusal::ScopeInsufficient { scopes: published.scopes.iter().filter(wanted).cloned().collect() })
     }
 }

@@ -1,17 +1,12 @@
 //! A verified principal as Cedar sees it: built once per token, then shared by all its requests.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use cedar_policy::Entity;
-use cedar_policy::EntityUid;
-use cedar_policy::RestrictedExpression;
+use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 
 use crate::context::UnixTime;
-use crate::policy::names::EntityKind;
-use crate::policy::names::owned;
-use crate::token::ClaimValue;
-use crate::token::Principal;
+use crate::policy::names::{EntityKind, owned};
+use crate::token::{ClaimValue, Principal};
 
 /// The closure of a configured scope hierarchy: for each scope, every scope it implies.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +76,11 @@ impl Subject {
             }
         }
         let groups = principal.groups().iter().map(|group| EntityKind::Group.uid(owned(issuer, group)));
-        let scopes = principal.scopes().iter().flat_map(|scope| hierarchy.closure(scope)).map(|scope| EntityKind::Scope.uid(scope));
+        let scopes = principal
+            .scopes()
+            .iter()
+            .flat_map(|scope| hierarchy.closure(scope))
+            .map(|scope| EntityKind::Scope.uid(scope));
         let parents: HashSet<EntityUid> = groups.chain(scopes).collect();
         let entity = Entity::new(uid.clone(), attributes.clone(), parents.clone()).map_err(|_| NoCedarValue)?;
         let token = token_record(principal)?;
@@ -187,7 +186,9 @@ fn claim(value: &ClaimValue) -> Option<RestrictedExpression> {
         ClaimValue::Strings(list) => {
             Some(RestrictedExpression::new_set(list.iter().map(|text| RestrictedExpression::new_string(text.clone()))))
         }
-        ClaimValue::Longs(list) => Some(RestrictedExpression::new_set(list.iter().map(|n| RestrictedExpression::new_long(*n)))),
+        ClaimValue::Longs(list) => {
+            Some(RestrictedExpression::new_set(list.iter().map(|n| RestrictedExpression::new_long(*n))))
+        }
         ClaimValue::Unrepresentable => None,
     }
 }

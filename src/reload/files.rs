@@ -1,16 +1,13 @@
 //! Reading the files that a generation is made of.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
 
 use crate::config::Spanned;
 use crate::policy::bundle::PolicyFile;
-use crate::problem::Problem;
-use crate::problem::Severity;
-use crate::problem::Source;
+use crate::problem::{Problem, Severity, Source};
 
 /// Bytes of one file. The largest useful one is a catalogue or a policy file of a few megabytes.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
@@ -54,7 +51,12 @@ impl FileReader {
         }
         if paths.is_empty() {
             let message = format!("the policy folder `{shown}` holds no *.cedar file");
-            self.missing(&folder.value, Some((config, folder)), message, "add a policy: without one, everything is denied");
+            self.missing(
+                &folder.value,
+                Some((config, folder)),
+                message,
+                "add a policy: without one, everything is denied",
+            );
         }
         paths.sort();
         let named = |path: &Path| path.strip_prefix(&folder.value).unwrap_or(path).display().to_string();
@@ -78,7 +80,8 @@ impl FileReader {
 
     /// The folders of all files read so far.
     pub(super) fn folders(&self) -> Vec<PathBuf> {
-        let mut folders: Vec<PathBuf> = self.files.iter().filter_map(|(path, _)| path.parent()).map(Path::to_path_buf).collect();
+        let mut folders: Vec<PathBuf> =
+            self.files.iter().filter_map(|(path, _)| path.parent()).map(Path::to_path_buf).collect();
         folders.sort();
         folders.dedup();
         folders

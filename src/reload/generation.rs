@@ -4,16 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::audit::Verdict;
-use crate::config::IssuerConfig;
-use crate::config::KeySource;
+use crate::config::{IssuerConfig, KeySource};
 use crate::context::UnixTime;
 use crate::decision::Rules;
 use crate::decision::denial::Reason;
-use crate::issuer::Issuer;
-use crate::issuer::IssuerError;
-use crate::metrics::Decisions;
-use crate::metrics::Metrics;
-use crate::metrics::NO_SERVER;
+use crate::issuer::{Issuer, IssuerError};
+use crate::metrics::{Decisions, Metrics, NO_SERVER};
 use crate::policy::subject::ScopeHierarchy;
 use crate::reload::load::Loaded;
 use crate::token::KeySet;
@@ -48,7 +44,12 @@ impl Generation {
     ///
     /// # Errors
     /// [`IssuerError`] if an issuer's keys cannot be fetched from here at all.
-    pub fn start(loaded: Loaded, previous: Option<&Self>, metrics: &Metrics, now: UnixTime) -> Result<Self, IssuerError> {
+    pub fn start(
+        loaded: Loaded,
+        previous: Option<&Self>,
+        metrics: &Metrics,
+        now: UnixTime,
+    ) -> Result<Self, IssuerError> {
         let Loaded { rules, config, mut keys, hierarchies, .. } = loaded;
         let mut issuers = Vec::with_capacity(config.issuers.len());
         for configured in config.issuers {

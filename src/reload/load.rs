@@ -2,38 +2,24 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cedar_policy::Schema;
 
-use crate::config::Config;
-use crate::config::IssuerConfig;
-use crate::config::KeySource;
-use crate::config::Matching;
-use crate::config::ServerConfig;
-use crate::config::parse;
+use crate::config::{Config, IssuerConfig, KeySource, Matching, ServerConfig, parse};
 use crate::decision::Rules;
-use crate::decision::server::Server;
-use crate::decision::server::WELL_KNOWN;
+use crate::decision::server::{Server, WELL_KNOWN};
 use crate::json::Limits;
 use crate::policy::Engine;
-use crate::policy::bundle::Bundle;
-use crate::policy::bundle::PolicyFile;
+use crate::policy::bundle::{Bundle, PolicyFile};
 use crate::policy::catalog::Catalog;
-use crate::policy::model::MissingAction;
-use crate::policy::model::ServerModel;
-use crate::policy::model::actions;
-use crate::policy::schema::SchemaInput;
-use crate::policy::schema::ServerSchema;
-use crate::policy::schema::schema;
+use crate::policy::model::{MissingAction, ServerModel, actions};
+use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
-use crate::problem::Problem;
-use crate::problem::Source;
+use crate::problem::{Problem, Source};
 use crate::reload::files::FileReader;
-use crate::token::ClaimType;
-use crate::token::KeySet;
+use crate::token::{ClaimType, KeySet};
 
 /// What a configuration and the files that it names amount to.
 #[derive(Debug)]

@@ -3,21 +3,15 @@
 //! Polling is the truth: a watch dies with the file it watches, misses changes on network file systems, and drops events
 //! when its queue is full. Events only make the next look come sooner.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::Event;
-use notify::EventKind;
-use notify::RecursiveMode;
-use notify::Watcher as _;
-use notify::event::AccessKind;
-use notify::event::AccessMode;
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
-use crate::reload::Live;
-use crate::reload::Trigger;
+use crate::reload::{Live, Trigger};
 
 /// How often the files are read without any event.
 const POLL: Duration = Duration::from_secs(2);
@@ -52,7 +46,8 @@ fn watcher(folders: &[PathBuf], ignored: Option<PathBuf>, changed: Arc<Notify>) 
     let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         // An error of the watcher, a full queue say, may hide a change: it counts as one. Reading is no change, or our
         // own reading would wake us.
-        let matters = event.is_err() || event.is_ok_and(|event| event.need_rescan() || !is_noise(&event, ignored.as_deref()));
+        let matters =
+            event.is_err() || event.is_ok_and(|event| event.need_rescan() || !is_noise(&event, ignored.as_deref()));
         if matters {
             changed.notify_one();
         }

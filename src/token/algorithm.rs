@@ -96,7 +96,9 @@ mod tests {
 
     #[test]
     fn no_other_name_is_an_algorithm() {
-        for name in ["", "none", "None", "nOnE", "HS256", "HS384", "HS512", "es256", "ES256 ", "ES256K", "ES512", "RSA1_5"] {
+        for name in
+            ["", "none", "None", "nOnE", "HS256", "HS384", "HS512", "es256", "ES256 ", "ES256K", "ES512", "RSA1_5"]
+        {
             assert_eq!(Algorithm::parse(name), None, "{name:?}");
         }
     }

@@ -122,16 +122,33 @@ mod tests {
     #[test]
     fn no_credential_is_missing() {
         assert_eq!(read(&[], "/"), Err(CredentialError::Missing));
-        for value in ["", "Bearer", "Bearer ", "bearer   ", "Basic YTpi", "DPoP abc", "Bearerabc", "Bearer-x abc", "Digest a=b, c=d"]
-        {
+        for value in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "bearer   ",
+            "Basic YTpi",
+            "DPoP abc",
+            "Bearerabc",
+            "Bearer-x abc",
+            "Digest a=b, c=d",
+        ] {
             assert_eq!(read(&[value.as_bytes()], "/"), Err(CredentialError::Missing), "{value:?}");
         }
     }
 
     #[test]
     fn what_is_not_a_b64token_is_malformed() {
-        for value in ["Bearer\tabc", "Bearer a b", "Bearer a ", "Bearer =", "Bearer a=b", "Bearer \"a\"", "Bearer a\u{e9}", "Bearer a\n"]
-        {
+        for value in [
+            "Bearer\tabc",
+            "Bearer a b",
+            "Bearer a ",
+            "Bearer =",
+            "Bearer a=b",
+            "Bearer \"a\"",
+            "Bearer a\u{e9}",
+            "Bearer a\n",
+        ] {
             assert_eq!(read(&[value.as_bytes()], "/"), Err(CredentialError::Malformed), "{value:?}");
         }
         assert_eq!(read(&[b"Bearer a\xff"], "/"), Err(CredentialError::Malformed));
@@ -149,7 +166,13 @@ mod tests {
 
     #[test]
     fn a_token_in_the_query_is_ambiguous_even_beside_a_header() {
-        for path in ["/?access_token=a", "/?a=b&access_token", "/?%61ccess_token=a", "/?Access_Token=a", "/?a?b&access%5ftoken=c"] {
+        for path in [
+            "/?access_token=a",
+            "/?a=b&access_token",
+            "/?%61ccess_token=a",
+            "/?Access_Token=a",
+            "/?a?b&access%5ftoken=c",
+        ] {
             assert_eq!(read(&[b"Bearer a"], path), Err(CredentialError::Ambiguous(Ambiguity::Query)), "{path}");
             assert_eq!(read(&[], path), Err(CredentialError::Ambiguous(Ambiguity::Query)), "{path}");
         }

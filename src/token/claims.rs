@@ -1,12 +1,8 @@
 use super::decimal::decimal;
 use super::error::TokenError;
-use super::rules::ClaimRule;
-use super::rules::ClaimType;
-use super::rules::ClaimValue;
-use super::rules::IssuerRules;
+use super::rules::{ClaimRule, ClaimType, ClaimValue, IssuerRules};
 use crate::context::UnixTime;
-use crate::json::Kind;
-use crate::json::Value;
+use crate::json::{Kind, Value};
 
 /// The most audiences of a token. Each is a resource that may be sent it; a handful is many.
 pub(super) const MAX_AUDIENCES: usize = 64;
@@ -53,8 +49,10 @@ impl Claims {
         if root.get("cnf").is_some() {
             return Err(TokenError::Bound);
         }
-        let optional_text = |name| root.get(name).map(|value| text(value).ok_or(TokenError::ClaimType(name))).transpose();
-        let optional_date = |name| root.get(name).map(|value| date(value).ok_or(TokenError::ClaimType(name))).transpose();
+        let optional_text =
+            |name| root.get(name).map(|value| text(value).ok_or(TokenError::ClaimType(name))).transpose();
+        let optional_date =
+            |name| root.get(name).map(|value| date(value).ok_or(TokenError::ClaimType(name))).transpose();
         Ok(Self {
             issuer: issuer(root)?,
             audiences: match root.get("aud") {

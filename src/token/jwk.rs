@@ -1,11 +1,9 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
-use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED;
-use aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED;
-use aws_lc_rs::signature::ED25519;
-use aws_lc_rs::signature::ParsedPublicKey;
-use aws_lc_rs::signature::VerificationAlgorithm;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, VerificationAlgorithm,
+};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
@@ -98,7 +96,9 @@ impl KeyId {
     fn of(canonical: &str) -> Self {
         let mut id = [0; 32];
         // SHA-256 makes 32 bytes, so that nothing is left out.
-        id.iter_mut().zip(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref()).for_each(|(to, from)| *to = *from);
+        id.iter_mut()
+            .zip(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref())
+            .for_each(|(to, from)| *to = *from);
         Self(id)
     }
 }
@@ -121,7 +121,8 @@ fn text(value: Value<'_>, error: Unusable) -> Result<String, Unusable> {
 
 fn check_use(jwk: Value<'_>) -> Result<(), Unusable> {
     let for_signatures = jwk.get("use").is_none_or(|value| value.as_str().as_deref() == Some("sig"));
-    let may_verify = jwk.get("key_ops").is_none_or(|value| value.items().any(|op| op.as_str().as_deref() == Some("verify")));
+    let may_verify =
+        jwk.get("key_ops").is_none_or(|value| value.items().any(|op| op.as_str().as_deref() == Some("verify")));
     if for_signatures && may_verify { Ok(()) } else { Err(Unusable::Use) }
 }
 

@@ -2,9 +2,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::error::TokenError;
-use crate::json::Document;
-use crate::json::JsonError;
-use crate::json::Limits;
+use crate::json::{Document, JsonError, Limits};
 
 /// The longest token in bytes. Real ones with hundreds of groups stay under 8 KiB, since most servers refuse longer
 /// header lines.

@@ -5,13 +5,8 @@ use thiserror::Error;
 
 use super::algorithm::Algorithm;
 use super::jwk;
-use super::jwk::KeyId;
-use super::jwk::Unusable;
-use crate::json::Document;
-use crate::json::JsonError;
-use crate::json::Kind;
-use crate::json::Limits;
-use crate::json::Value;
+use super::jwk::{KeyId, Unusable};
+use crate::json::{Document, JsonError, Kind, Limits, Value};
 
 /// The longest key set in bytes: 64 large RSA keys with certificate chains fit.
 pub const MAX_KEY_SET: usize = 256 * 1024;

@@ -1,18 +1,12 @@
 use super::algorithm::Algorithm;
-use super::claims::Claims;
-use super::claims::issuer;
+use super::claims::{Claims, issuer};
 use super::error::TokenError;
 use super::jwk::KeyId;
-use super::jws::Jws;
-use super::jws::unreadable;
-use super::keys::Key;
-use super::keys::KeySet;
-use super::rules::ClaimValue;
-use super::rules::IssuerRules;
+use super::jws::{Jws, unreadable};
+use super::keys::{Key, KeySet};
+use super::rules::{ClaimValue, IssuerRules};
 use crate::context::UnixTime;
-use crate::json::Document;
-use crate::json::Kind;
-use crate::json::Limits;
+use crate::json::{Document, Kind, Limits};
 
 /// How far the issuer's clock and ours may be apart, in seconds (RFC 9068 §4 allows "a few minutes").
 pub const LEEWAY_SECONDS: i64 = 30;
@@ -108,7 +102,11 @@ pub(super) fn authenticate<'k>(jws: &Jws<'_>, rules: &IssuerRules, keys: &'k Key
     let name = header.key_name.as_deref();
     let Some(key) = keys.find(name, algorithm) else {
         // A newer key set cures the one, not the other.
-        return Err(if name.is_some_and(|name| keys.names(name)) { TokenError::Algorithm } else { TokenError::UnknownKey });
+        return Err(if name.is_some_and(|name| keys.names(name)) {
+            TokenError::Algorithm
+        } else {
+            TokenError::UnknownKey
+        });
     };
     if key.verifies(algorithm, jws.signed, jws.signature) { Ok(key) } else { Err(TokenError::Signature) }
 }

@@ -6,17 +6,11 @@ use serde::Serialize;
 
 use super::About;
 use super::text::quotable;
-use crate::decision::Decision;
-use crate::decision::allowed_origin;
-use crate::decision::denial::Denial;
-use crate::decision::denial::Malformed;
-use crate::decision::denial::Reason;
-use crate::decision::server::Denials;
-use crate::decision::server::Server;
+use crate::decision::denial::{Denial, Malformed, Reason};
+use crate::decision::server::{Denials, Server};
+use crate::decision::{Decision, allowed_origin};
 use crate::mcp;
-use crate::mcp::McpError;
-use crate::mcp::RequestId;
-use crate::mcp::Revision;
+use crate::mcp::{McpError, RequestId, Revision};
 use crate::policy::evaluate::Refusal;
 
 /// The HTTP answer to a request that does not go upstream.
@@ -54,7 +48,9 @@ pub fn answer(denial: &Denial, decision: &Decision, about: &About<'_>) -> Answer
         Denial::OriginRefused => rpc(403, code::FORBIDDEN, "this origin is not allowed", None, decision, about, reason),
         Denial::NoRoute => json(404, "{\"error\":\"not_found\"}".to_owned(), about),
         Denial::HttpMethodNotAllowed => with(405, [("allow", "POST, GET, DELETE".to_owned())], about),
-        Denial::TokenMissing => oauth(401, "invalid_token", "an access token is required", initial_challenge(about), about),
+        Denial::TokenMissing => {
+            oauth(401, "invalid_token", "an access token is required", initial_challenge(about), about)
+        }
         Denial::TokenAmbiguous => {
             let text = "the token must come once, in the Authorization header";
             oauth(400, "invalid_request", text, challenge("invalid_request", &[], about), about)
@@ -63,7 +59,9 @@ pub fn answer(denial: &Denial, decision: &Decision, about: &About<'_>) -> Answer
             let text = "the access token is not valid here";
             oauth(401, "invalid_token", text, challenge("invalid_token", &[], about), about)
         }
-        Denial::KeysUnavailable | Denial::AuditUnavailable => with(503, [("retry-after", RETRY_AFTER.to_owned())], about),
+        Denial::KeysUnavailable | Denial::AuditUnavailable => {
+            with(503, [("retry-after", RETRY_AFTER.to_owned())], about)
+        }
         Denial::BodyTooLarge => with(413, [], about),
         Denial::BodyUnsupported(_) => with(415, [], about),
         Denial::MessageMalformed(Malformed::Message(McpError::Malformed(mcp::Malformed::Json(_)))) => {
@@ -90,7 +88,9 @@ fn refused(refusal: &Refusal, reason: Reason, decision: &Decision, about: &About
         Refusal::ToolUnknown => message("this tool does not exist here", None),
         Refusal::ArgumentUnrepresentable(_) => message("an argument is not of its declared type", None),
         Refusal::ClaimUnrepresentable(_) => message("a claim of the token is not of its declared type", None),
-        Refusal::MethodUnknown => in_message(404, code::METHOD_NOT_FOUND, "method not found", None, reason, decision, about),
+        Refusal::MethodUnknown => {
+            in_message(404, code::METHOD_NOT_FOUND, "method not found", None, reason, decision, about)
+        }
         Refusal::ScopeInsufficient { scopes } => {
             let scopes = scopes.join(" ");
             let text = "the token lacks a scope that this request needs";
@@ -157,15 +157,28 @@ struct RpcErrorData<'a> {
     supported: Option<[&'static str; Revision::ALL.len()]>,
 }
 
-fn rpc(status: u16, code: i32, message: &str, advice: Option<&str>, decision: &Decision, about: &About<'_>, reason: Reason) -> Answer {
+fn rpc(
+    status: u16,
+    code: i32,
+    message: &str,
+    advice: Option<&str>,
+    decision: &Decision,
+    about: &About<'_>,
+    reason: Reason,
+) -> Answer {
     let advice = advice.map(advice_text);
-    let data = RpcErrorData { decision_id: about.decision_id, reason: reason.as_str(), advice, ..RpcErrorData::default() };
+    let data = RpcErrorData {
+        decision_id: about.decision_id.as_str(),
+        reason: reason.as_str(),
+        advice,
+        ..RpcErrorData::default()
+    };
     rpc_with(status, code, message, data, decision, about)
 }
 
 fn unsupported_version(requested: &str, decision: &Decision, about: &About<'_>) -> Answer {
     let data = RpcErrorData {
-        decision_id: about.decision_id,
+        decision_id: about.decision_id.as_str(),
         reason: Reason::VersionUnsupported.as_str(),
         requested: Some(requested),
         supported: Some(Revision::ALL.map(Revision::as_str)),
@@ -174,7 +187,14 @@ fn unsupported_version(requested: &str, decision: &Decision, about: &About<'_>) 
     rpc_with(400, code::UNSUPPORTED_VERSION, "this protocol version is not supported", data, decision, about)
 }
 
-fn rpc_with(status: u16, code: i32, message: &str, data: RpcErrorData<'_>, decision: &Decision, about: &About<'_>) -> Answer {
+fn rpc_with(
+    status: u16,
+    code: i32,
+    message: &str,
+    data: RpcErrorData<'_>,
+    decision: &Decision,
+    about: &About<'_>,
+) -> Answer {
     let error = RpcError { jsonrpc: "2.0", id: decision.id.as_ref(), error: RpcErrorBody { code, message, data } };
     json(status, serde_json::to_string(&error).unwrap_or_default(), about)
 }
@@ -257,8 +277,7 @@ fn metadata(server: Option<&Server>) -> Answer {
 }
 
 /// The request headers that MCP clients in browsers send.
-const CORS_HEADERS: &str =
-    "authorization, content-type, accept, dpop, last-event-id, mcp-method, mcp-name, mcp-protocol-version, mcp-session-id";
+const CORS_HEADERS: &str = "authorization, content-type, accept, dpop, last-event-id, mcp-method, mcp-name, mcp-protocol-version, mcp-session-id";
 
 fn preflight(about: &About<'_>) -> Answer {
     let cors = |origin: &str, methods: &str| {

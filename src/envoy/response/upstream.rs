@@ -10,7 +10,8 @@ use super::text::percent_encoded;
 const PREFIX: &str = "x-toolgate-";
 
 /// The names that toolgate sets; one that has no value is removed.
-const OWN: [&str; 5] = ["x-toolgate-subject", "x-toolgate-issuer", "x-toolgate-client", "x-toolgate-scopes", "x-toolgate-decision-id"];
+const OWN: [&str; 5] =
+    ["x-toolgate-subject", "x-toolgate-issuer", "x-toolgate-client", "x-toolgate-scopes", "x-toolgate-decision-id"];
 
 /// Headers by which some frameworks let a client change the method after we have read it.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
@@ -62,7 +63,7 @@ fn values(about: &About<'_>) -> [Option<String>; OWN.len()] {
         principal.map(|p| p.issuer().to_owned()),
         principal.map(|p| p.client().to_owned()),
         principal.map(|p| p.scopes().join(" ")),
-        Some(about.decision_id.to_owned()),
+        Some(about.decision_id.as_str().to_owned()),
     ]
 }
 

@@ -4,8 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::LIMITS;
-use crate::json::Document;
-use crate::json::JsonError;
+use crate::json::{Document, JsonError};
 
 /// What the suite calls correct JSON and this parser refuses, because parsers differ on it.
 const REFUSED: [&str; 2] = ["y_object_duplicated_key.json", "y_object_duplicated_key_and_value.json"];

@@ -3,11 +3,7 @@
 use proptest::prelude::*;
 
 use super::LIMITS;
-use crate::json::Document;
-use crate::json::JsonError;
-use crate::json::Kind;
-use crate::json::Value;
-use crate::json::fold;
+use crate::json::{Document, JsonError, Kind, Value, fold};
 
 /// JSON as it is meant, with each string's way of being written.
 #[derive(Debug, Clone)]
