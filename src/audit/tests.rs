@@ -60,6 +60,10 @@ fn lines(path: &Path) -> Vec<Value> {
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
+fn seqs(path: &Path) -> Vec<u64> {
+    lines(path).iter().map(|line| line["seq"].as_u64().unwrap()).collect()
+}
+
 #[test]
 fn a_record_is_one_line_in_a_fixed_order() {
     let folder = tempfile::tempdir().unwrap();
@@ -131,18 +135,19 @@ fn a_full_disk_loses_the_decision_and_is_counted() {
 
 #[test]
 fn one_working_sink_is_enough_and_the_other_is_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("audit.jsonl");
-    let settings = settings(Path::new("/dev/full"));
-    let audit = Audit::open(&settings, NOW).unwrap();
-    audit.trail().sinks.push(Sink::file(&path).unwrap().0);
-    let id = audit.next_id();
-    for _ in 0..2 {
-        audit.record(&typical(&id), ()).unwrap().into_inner();
+    for place in [0, 1] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let settings = settings(Path::new("/dev/full"));
+        let audit = Audit::open(&settings, NOW).unwrap();
+        audit.trail().sinks.insert(place, Sink::file(&path).unwrap().0);
+        let id = audit.next_id();
+        for _ in 0..2 {
+            audit.record(&typical(&id), ()).unwrap().into_inner();
+        }
+        assert_eq!(settings.failures.get(), 2);
+        assert_eq!(seqs(&path), [0, 1]);
     }
-    assert_eq!(settings.failures.get(), 2);
-    let seqs: Vec<_> = lines(&path).iter().map(|line| line["seq"].as_u64()).collect();
-    assert_eq!(seqs, [Some(0), Some(1)]);
 }
 
 #[test]
@@ -178,10 +183,11 @@ fn after_a_rotation_records_go_to_the_new_file() {
     write();
     fs::rename(&path, &rotated).unwrap();
     write();
+    fs::write(&path, "half").unwrap();
     audit.reopen(NOW).unwrap();
     write();
-    let seqs = |path| lines(path).iter().map(|line| line["seq"].as_u64().unwrap()).collect::<Vec<_>>();
-    assert_eq!((seqs(&rotated), seqs(&path)), (vec![0, 1, 2], vec![3]));
+    assert_eq!((seqs(&rotated), seqs(&path)), (vec![0, 1, 2], vec![3, 4]));
+    assert_eq!(lines(&path)[0]["kind"], "torn");
 }
 
 #[test]
@@ -208,8 +214,7 @@ fn lines_of_many_threads_are_whole_and_in_order() {
         }
     });
     let lines = lines(&path);
-    let seqs: Vec<_> = lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
-    assert_eq!(seqs, (0..1600).collect::<Vec<_>>());
+    assert_eq!(seqs(&path), (0..1600).collect::<Vec<_>>());
     let mut ids: Vec<_> = lines.iter().map(|line| line["decision_id"].as_str().unwrap()).collect();
     ids.sort_unstable();
     ids.dedup();
