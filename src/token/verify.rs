@@ -11,8 +11,8 @@ use crate::json::{Document, Kind, Limits};
 /// How far the issuer's clock and ours may be apart, in seconds (RFC 9068 §4 allows "a few minutes").
 pub const LEEWAY_SECONDS: i64 = 30;
 
-/// Claims are wide rather than deep; a chain of eight actors nests nine deep.
-const LIMITS: Limits = Limits { depth: 32, nodes: 8192 };
+/// Claims are wide rather than deep: a chain of eight actors nests nine deep, the most groups and scopes make 1,300 nodes.
+const LIMITS: Limits = Limits { depth: 32, nodes: 4096 };
 
 /// The types of RFC 9068 §2.1, which only access tokens have, as [`media_type`] leaves them.
 const ACCESS_TOKEN: &str = "at+jwt";

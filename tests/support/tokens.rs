@@ -20,9 +20,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// A private key, its `kid` and its algorithm.
-pub struct TestKey {
-    pub kid: String,
-    pub alg: &'static str,
+pub(crate) struct TestKey {
+    pub(crate) kid: String,
+    pub(crate) alg: &'static str,
     secret: Secret,
 }
 
@@ -34,11 +34,11 @@ enum Secret {
 
 impl TestKey {
     /// A key of 2048 bits if it is an RSA key.
-    pub fn new(alg: &'static str, kid: &str) -> Self {
+    pub(crate) fn new(alg: &'static str, kid: &str) -> Self {
         Self::with_size(alg, kid, KeySize::Rsa2048)
     }
 
-    pub fn with_size(alg: &'static str, kid: &str, size: KeySize) -> Self {
+    pub(crate) fn with_size(alg: &'static str, kid: &str, size: KeySize) -> Self {
         let secret = match alg {
             "ES256" => Secret::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()),
             "ES384" => Secret::Ec(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap()),
@@ -49,12 +49,12 @@ impl TestKey {
     }
 
     /// The members of the public key, without braces: the key material first, then `kid`, `alg` and `use`.
-    pub fn members(&self) -> String {
+    pub(crate) fn members(&self) -> String {
         format!(r#"{},"kid":"{}","alg":"{}","use":"sig""#, self.material(), self.kid, self.alg)
     }
 
     /// The required members of the public key, without braces.
-    pub fn material(&self) -> String {
+    pub(crate) fn material(&self) -> String {
         match &self.secret {
             Secret::Ec(pair) => {
                 let point = &pair.public_key().as_ref()[1..];
@@ -72,12 +72,12 @@ impl TestKey {
     }
 
     /// The signature over `signed` with the key's own algorithm, not encoded.
-    pub fn sign(&self, signed: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, signed: &[u8]) -> Vec<u8> {
         self.sign_as(self.alg, signed)
     }
 
     /// The same with another algorithm that an RSA key can do; other keys have but one.
-    pub fn sign_as(&self, alg: &str, signed: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign_as(&self, alg: &str, signed: &[u8]) -> Vec<u8> {
         match &self.secret {
             Secret::Ec(pair) => pair.sign(&SystemRandom::new(), signed).unwrap().as_ref().to_vec(),
             Secret::Ed(pair) => pair.sign(signed).as_ref().to_vec(),
@@ -99,25 +99,25 @@ impl TestKey {
     }
 
     /// A compact JWS over these bytes, whatever they are.
-    pub fn token(&self, header: &str, claims: &str) -> String {
+    pub(crate) fn token(&self, header: &str, claims: &str) -> String {
         let signed = format!("{}.{}", encode(header), encode(claims));
         let signature = encode(self.sign(signed.as_bytes()));
         format!("{signed}.{signature}")
     }
 
     /// The header of an access token signed with this key.
-    pub fn header(&self) -> String {
+    pub(crate) fn header(&self) -> String {
         format!(r#"{{"alg":"{}","typ":"at+jwt","kid":"{}"}}"#, self.alg, self.kid)
     }
 }
 
 /// A JWK set of these public keys.
-pub fn key_set(keys: &[&TestKey]) -> String {
+pub(crate) fn key_set(keys: &[&TestKey]) -> String {
     let keys: Vec<String> = keys.iter().map(|key| format!("{{{}}}", key.members())).collect();
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
 }
 
 /// Base64url without padding.
-pub fn encode(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
