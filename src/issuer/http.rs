@@ -105,6 +105,8 @@ impl Http {
             .connect_timeout(bounds.connect)
             .timeout(bounds.total)
             .dns_resolver(Resolver { loopback })
+            // Minutes pass between fetches: a kept connection is likely dead by then, and its address was checked long ago.
+            .pool_max_idle_per_host(0)
             .build()
             .map_err(|_| FetchError::Client)?;
         Ok(Self { client, bounds, loopback })

@@ -54,15 +54,21 @@ const PACE: Pace = Pace {
 
 /// Answers in order, the last one for ever, and notes when it was asked.
 #[derive(Clone, Default)]
-struct Script(Arc<Mutex<(VecDeque<Result<KeySet, FetchError>>, Vec<Instant>)>>);
+struct Script(Arc<Mutex<Lines>>);
+
+#[derive(Default)]
+struct Lines {
+    answers: VecDeque<Result<KeySet, FetchError>>,
+    asked: Vec<Instant>,
+}
 
 impl Script {
     fn new(answers: impl IntoIterator<Item = Result<KeySet, FetchError>>) -> Self {
-        Self(Arc::new(Mutex::new((answers.into_iter().collect(), Vec::new()))))
+        Self(Arc::new(Mutex::new(Lines { answers: answers.into_iter().collect(), asked: Vec::new() })))
     }
 
     fn asked(&self) -> Vec<Instant> {
-        self.0.lock().unwrap().1.clone()
+        self.0.lock().unwrap().asked.clone()
     }
 
     fn start(&self, pace: Pace) -> Issuer {
@@ -72,9 +78,10 @@ impl Script {
 
 impl Fetch for Script {
     async fn fetch(&self) -> Result<Fetched, FetchError> {
-        let mut script = self.0.lock().unwrap();
-        script.1.push(Instant::now());
-        let answer = if script.0.len() > 1 { script.0.pop_front() } else { script.0.front().cloned() };
+        let mut lines = self.0.lock().unwrap();
+        lines.asked.push(Instant::now());
+        let more = lines.answers.len() > 1;
+        let answer = if more { lines.answers.pop_front() } else { lines.answers.front().cloned() };
         answer.unwrap().map(|keys| Fetched { keys, max_age: None })
     }
 }
