@@ -142,6 +142,7 @@ impl Builder<'_> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let refused = refusal(anchor, tag.is_some());
+                let bytes = self.without_comment(bytes, style);
                 self.place(bytes, refused.map_or_else(|| scalar(&text, style), Data::Refused));
                 Ok(())
             }
@@ -191,6 +192,24 @@ impl Builder<'_> {
                 }
             },
         }
+    }
+
+    /// `bytes` without the comment behind quoted text, which the parser takes for part of it.
+    fn without_comment(&self, bytes: Range<usize>, style: ScalarStyle) -> Range<usize> {
+        let (quote, escape) = match style {
+            ScalarStyle::SingleQuoted => ('\'', '\''),
+            ScalarStyle::DoubleQuoted => ('"', '\\'),
+            ScalarStyle::Plain | ScalarStyle::Literal | ScalarStyle::Folded => return bytes,
+        };
+        let text = self.text.get(bytes.clone()).unwrap_or_default();
+        let mut rest = text.char_indices().skip(1).peekable();
+        while let Some((offset, character)) = rest.next() {
+            let escapes = character == escape && rest.next_if(|(_, next)| escape == '\\' || *next == '\'').is_some();
+            if character == quote && !escapes {
+                return bytes.start..bytes.start + offset + 1;
+            }
+        }
+        bytes
     }
 
     /// `bytes` up to the end of their first line, without the space behind it.

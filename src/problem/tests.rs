@@ -28,7 +28,7 @@ fn a_problem_is_drawn_with_its_line_and_carets() {
 #[test]
 fn a_problem_of_the_whole_file_names_only_the_file() {
     let drawn = render(&[problem("t.yaml", "", None)], false);
-    assert_eq!(drawn, "error: `a` is wrong\n --> t.yaml\n  |\n  = help: write it right");
+    assert_eq!(drawn, "error: `a` is wrong\n--> t.yaml\n = help: write it right");
 }
 
 #[test]
@@ -62,9 +62,9 @@ fn problems_are_ordered_by_file_then_position() {
 
 #[test]
 fn json_has_every_field() {
-    let json = serde_json::to_string(&ProblemJson::from(&problem("t.yaml", "ü: ü\nä: x", Some(9..10)))).unwrap();
+    let json = serde_json::to_string(&ProblemJson::from(&problem("t.yaml", "ü: ü\nä: x", Some(11..12)))).unwrap();
     let expected =
-        r#"{"file":"t.yaml","line":2,"column":3,"severity":"error","message":"`a` is wrong","help":"write it right"}"#;
+        r#"{"file":"t.yaml","line":2,"column":4,"severity":"error","message":"`a` is wrong","help":"write it right"}"#;
     assert_eq!(json, expected);
 }
 

@@ -1,11 +1,13 @@
-//! One mistake at a time: what is marked and what is said.
+//! One mistake at a time: what is marked, and what is said.
 
 use super::*;
 
-/// Replaces `old` in the sample by `new` and expects exactly one problem, over `span`.
+/// For each `(old, new, marked, message)`: the sample with `new` for `old` has exactly one problem, over `marked`.
 #[track_caller]
-fn refuse(old: &str, new: &str, span: &str, message: &str) {
-    refuse_all(old, new, &[(span, message)]);
+fn refuse(table: &[(&str, &str, &str, &str)]) {
+    for (old, new, span, message) in table {
+        refuse_all(old, new, &[(span, message)]);
+    }
 }
 
 #[track_caller]
@@ -16,9 +18,470 @@ fn refuse_all(old: &str, new: &str, expected: &[(&str, &str)]) {
     assert!(problems.iter().all(|problem| problem.help.is_some()), "{new}");
 }
 
-#[track_caller]
-fn helps(old: &str, new: &str, help: &str) {
-    let problems = problems(&replaced(SAMPLE, old, new));
-    let found: Vec<&str> = problems.iter().filter_map(|problem| problem.help.as_deref()).collect();
-    assert_eq!(found, [help], "{new}");
+#[test]
+fn keys() {
+    refuse(&[
+        ("policies: policies\n", "", "listen:", "the configuration has no `policies`"),
+        ("time_zone:", "timezone:", "timezone", "`timezone` is not a known key"),
+        ("  admin:", "  admn:", "admn", "`listen.admn` is not a known key"),
+        ("    resource: https://mcp.example.com/weather\n", "", "name: weather", "`servers[0]` has no `resource`"),
+        ("type: String", "typ: String, type: Long", "typ", "`issuers[0].claims.department.typ` is not a known key"),
+        (
+            "{department: {type: String}",
+            "{department: {path: /d}",
+            "department",
+            "`issuers[0].claims.department` has no `type`",
+        ),
+        ("    denials: auto", "    tools: b.json\n    denials: auto", "tools", "`servers[0].tools` is given twice"),
+        ("  stdout: {}", "  stdout: {}\nlimits: {}", "limits", "`limits` is given twice"),
+        (
+            "\"*\": {url: url}",
+            "\"a.b\": {url: url}, \"a.b\": {}",
+            "\"a.b\"",
+            "`servers[0].arguments[\"a.b\"]` is given twice",
+        ),
+        ("time_zone: UTC", "<<: {time_zone: UTC}", "<<", "`[\"<<\"]` is a merge key"),
+        ("time_zone: UTC", "? [a]\n: b", "[a]", "the configuration has a key that is not text"),
+    ]);
+}
+
+#[test]
+fn kinds_of_values() {
+    refuse(&[
+        ("policies: policies", "policies:", "policies", "`policies` has no value"),
+        ("policies: policies", "policies: ''", "''", "`policies` is empty"),
+        ("policies: policies", "policies: [policies]", "[policies]", "`policies` must be text, not a list"),
+        ("name: weather", "name: 2026", "2026", "`servers[0].name` must be text, not a number"),
+        (
+            "forward_token: false",
+            "forward_token: 'false'",
+            "'false'",
+            "`servers[0].forward_token` must be `true` or `false`, not text",
+        ),
+        (
+            "forward_token: false",
+            "forward_token: no",
+            "no",
+            "`servers[0].forward_token` must be `true` or `false`, not text",
+        ),
+        ("methods: []", "methods: a/b", "a/b", "`servers[0].methods` must be a list, not text"),
+        ("stdout: {}", "stdout: true", "true", "`audit.stdout` must be a mapping, not a boolean"),
+        ("depth: 64", "depth: [64]", "[64]", "`limits.depth` must be a whole number, not a list"),
+        (
+            "    algorithms: [ES256, RS256]",
+            "    algorithms:\n      a: b\n      c: d",
+            "a: b",
+            "`issuers[0].algorithms` must be a list, not a mapping",
+        ),
+        ("time_zone: UTC", "time_zone: &zone UTC", "&zone UTC", "`time_zone` has an anchor"),
+        ("methods: []", "methods: &none []", "&none []", "`servers[0].methods` has an anchor"),
+        ("methods: []", "methods: !!seq []", "!!seq []", "`servers[0].methods` has a tag"),
+        ("denials: auto", "denials: !!str auto", "!!str auto", "`servers[0].denials` has a tag"),
+    ]);
+    let anchored = [("&a corp", "`servers[0].name` has an anchor"), ("*a", "`servers[0].denials` has an alias")];
+    let text = replaced(SAMPLE, "name: weather", "name: &a corp");
+    let found: Vec<_> = problems(&replaced(&text, "denials: auto", "denials: *a"))
+        .into_iter()
+        .map(|problem| (marked(&problem).to_owned(), problem.message))
+        .collect();
+    assert_eq!(found, anchored.map(|(span, message)| (span.to_owned(), message.to_owned())));
+}
+
+#[test]
+fn documents() {
+    for (text, span, message) in [
+        ("", "", "the file is empty"),
+        ("# nothing\n", "", "the file is empty"),
+        ("a", "a", "the configuration must be a mapping, not text"),
+        ("a: {}\n--- \nb: {}\n", "---", "the file holds more than one YAML document"),
+        ("ä: 'ü", "", "not readable as YAML: while scanning a quoted scalar, found unexpected end of stream"),
+        ("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "[", "nested more than 32 levels deep"),
+    ] {
+        let problems = problems(text);
+        let found: Vec<(&str, &str)> =
+            problems.iter().map(|problem| (marked(problem), problem.message.as_str())).collect();
+        assert_eq!(found, [(span, message)]);
+    }
+}
+
+#[test]
+fn listen() {
+    let not_an_address = "`listen.grpc` cannot be `localhost:9191`: it is not an IP address with a port";
+    let grpc = "grpc: 127.0.0.1:9191";
+    refuse(&[
+        (grpc, "grpc: localhost:9191", "localhost:9191", not_an_address),
+        (grpc, "grpc: []", "[]", "`listen.grpc` is empty"),
+        (grpc, "grpc: 'unix:'", "'unix:'", "`listen.grpc` names no path"),
+        (
+            grpc,
+            "grpc: 127.0.0.1:9192",
+            "127.0.0.1:9192",
+            "`listen.admin` takes the same address as `listen.grpc` (`127.0.0.1:9192`)",
+        ),
+        (
+            grpc,
+            "grpc: ['unix:a', 'unix:a']",
+            "'unix:a'",
+            "`listen.grpc[1]` takes the same address as `listen.grpc[0]` (`unix:a`)",
+        ),
+        (
+            grpc,
+            "grpc: [0.0.0.0:9192]",
+            "127.0.0.1:9192",
+            "`listen.admin` takes the same address as `listen.grpc[0]` (`0.0.0.0:9192`)",
+        ),
+        (
+            grpc,
+            "grpc: [{address: 'unix:a', server: wether}]",
+            "wether",
+            "`listen.grpc[0].server` names no server: `wether`",
+        ),
+        (grpc, "grpc: [{address: 'unix:a', tls: {cert: c}}]", "tls", "`listen.grpc[0].tls` is not supported yet"),
+        (grpc, "grpc: [{server: weather}]", "{server: weather}", "`listen.grpc[0]` has no `address`"),
+    ]);
+}
+
+#[test]
+fn top_level_values() {
+    refuse(&[
+        (
+            "time_zone: UTC",
+            "time_zone: Europe/Berln",
+            "Europe/Berln",
+            "`time_zone` cannot be `Europe/Berln`: there is no such time zone",
+        ),
+        ("client_address: peer", "client_address: pear", "pear", "`client_address` cannot be `pear`"),
+        (
+            "client_address: peer",
+            "client_address: {xff_hops: 0}",
+            "0",
+            "`client_address.xff_hops` cannot be `0`: it is too small",
+        ),
+        (
+            "client_address: peer",
+            "client_address: {xff_hops: 17}",
+            "17",
+            "`client_address.xff_hops` cannot be `17`: it is too large",
+        ),
+        ("client_address: peer", "client_address: {}", "client_address", "`client_address` has no `xff_hops`"),
+        ("  file: {path: audit.jsonl}\n  stdout: {}", "  {}", "{}", "`audit` names no place to record decisions"),
+        ("{path: audit.jsonl}", "{}", "file", "`audit.file` has no `path`"),
+    ]);
+}
+
+#[test]
+fn limits() {
+    refuse(&[
+        ("body: 1MiB", "body: 1MB", "1MB", "`limits.body` cannot be `1MB`: it is not a size"),
+        ("body: 1MiB", "body: 1.5", "1.5", "`limits.body` cannot be `1.5`: it is not a size"),
+        ("body: 1MiB", "body: 1023", "1023", "`limits.body` cannot be `1023`: it is too small"),
+        ("message: 4MiB", "message: 134217729", "134217729", "`limits.message` cannot be `134217729`: it is too large"),
+        ("message: 4MiB", "message: 65535", "65535", "`limits.message` cannot be `65535`: it is too small"),
+        (
+            "body: 1MiB, message: 4MiB",
+            "body: 67108865, message: 128MiB",
+            "67108865",
+            "`limits.body` cannot be `67108865`: it is too large",
+        ),
+        ("depth: 64", "depth: 7", "7", "`limits.depth` cannot be `7`: it is too small"),
+        ("depth: 64", "depth: 513", "513", "`limits.depth` cannot be `513`: it is too large"),
+        ("nodes: 100000", "nodes: 63", "63", "`limits.nodes` cannot be `63`: it is too small"),
+        ("nodes: 100000", "nodes: 10000001", "10000001", "`limits.nodes` cannot be `10000001`: it is too large"),
+        ("nodes: 100000", "nodes: -1", "-1", "`limits.nodes` cannot be `-1`: it is not a whole number"),
+        ("token: 16KiB", "token: 1023", "1023", "`limits.token` cannot be `1023`: it is too small"),
+        ("token: 16KiB", "token: 257KiB", "257KiB", "`limits.token` cannot be `257KiB`: it is too large"),
+        (
+            "token: 16KiB",
+            "token: 99999999999999999999",
+            "99999999999999999999",
+            "`limits.token` cannot be `99999999999999999999`: it is not a size",
+        ),
+        (
+            "message: 4MiB",
+            "message: 1MiB",
+            "{body: 1MiB, message: 1MiB, depth: 64, nodes: 100000, token: 16KiB}",
+            "`limits` leave no room in `message` for a body and its headers",
+        ),
+    ]);
+}
+
+#[test]
+fn issuers() {
+    let url = "issuer: https://id.example.com";
+    let jwks = "jwks: {discover: true}";
+    refuse(&[
+        (url, "issuer: http://id.example.com", "http://id.example.com", "`issuers[0].issuer` is http"),
+        (url, "issuer: http://127.0.0.1", "http://127.0.0.1", "`issuers[0].issuer` is http"),
+        (url, "issuer: ftp://id.example.com", "ftp://id.example.com", "`issuers[0].issuer` is ftp"),
+        (url, "issuer: https://id.example.com?a", "https://id.example.com?a", "`issuers[0].issuer` has a query"),
+        (url, "issuer: https://id.example.com#a", "https://id.example.com#a", "`issuers[0].issuer` has a fragment"),
+        (url, "issuer: https://me@id.example.com", "https://me@id.example.com", "`issuers[0].issuer` names a user"),
+        (
+            url,
+            "issuer: id.example.com",
+            "id.example.com",
+            "`issuers[0].issuer` cannot be `id.example.com`: relative URL without a base",
+        ),
+        (jwks, "jwks: {}", "{}", "`issuers[0].jwks` names no source of keys"),
+        (
+            jwks,
+            "jwks: {discover: true, file: a}",
+            "{discover: true, file: a}",
+            "`issuers[0].jwks` names more than one source of keys",
+        ),
+        (jwks, "jwks: {discover: false}", "false", "`issuers[0].jwks.discover` can only be `true`"),
+        (
+            jwks,
+            "jwks: {url: 'http://id.example.com/keys'}",
+            "'http://id.example.com/keys'",
+            "`issuers[0].jwks.url` is http",
+        ),
+        ("[ES256, RS256]", "[ES256, HS256]", "HS256", "`issuers[0].algorithms[1]` cannot be `HS256`"),
+        ("[ES256, RS256]", "[none]", "none", "`issuers[0].algorithms[0]` cannot be `none`"),
+        ("[ES256, RS256]", "[]", "[]", "`issuers[0].algorithms` is empty"),
+        (
+            "[ES256, RS256]",
+            "[ES256, ES256]",
+            "ES256",
+            "`issuers[0].algorithms[1]` is the same as `issuers[0].algorithms[0]`",
+        ),
+        ("[at+jwt]", "[]", "[]", "`issuers[0].token_types` is empty"),
+        ("[at+jwt]", "['at jwt']", "'at jwt'", "`issuers[0].token_types[0]` cannot be `at jwt`"),
+        (
+            "groups: /groups",
+            "groups: groups",
+            "groups",
+            "`issuers[0].groups` cannot be `groups`: it is not a JSON pointer",
+        ),
+        ("groups: /groups", "groups: /a~2", "/a~2", "`issuers[0].groups` cannot be `/a~2`: it is not a JSON pointer"),
+        (
+            "[\"weather:read\"]}}",
+            "[\"weather read\"]}}",
+            "\"weather read\"",
+            "`issuers[0].scopes.implies[\"weather:admin\"][0]` cannot be `weather read`: it is not one scope",
+        ),
+        (
+            "{\"weather:admin\": [\"weather:read\"]}",
+            "{a: [b], b: [c], c: [b]}",
+            "{a: [b], b: [c], c: [b]}",
+            "`issuers[0].scopes.implies` lets `b` imply itself",
+        ),
+        ("{department:", "{host:", "{type: String}", "`issuers[0].claims.host` is not a free name for an attribute"),
+        ("type: String", "type: string", "string", "`issuers[0].claims.department.type` cannot be `string`"),
+        (
+            "    insecure_http: false",
+            "    introspection: {endpoint: e}",
+            "introspection",
+            "`issuers[0].introspection` is not supported yet",
+        ),
+        (
+            "    insecure_http: false",
+            "  - {name: corp, issuer: 'https://b.example', jwks: {file: k}}",
+            "corp",
+            "`issuers[1].name` is the same as `issuers[0].name`",
+        ),
+        (
+            "    insecure_http: false",
+            "  - {name: b, issuer: 'https://id.example.com', jwks: {file: k}}",
+            "'https://id.example.com'",
+            "`issuers[1].issuer` is the same as `issuers[0].issuer`",
+        ),
+    ]);
+    // A server is not blamed for the mistakes of its issuer.
+    refuse_all(url, "issuer: https://", &[("https://", "`issuers[0].issuer` cannot be `https://`: empty host")]);
+}
+
+#[test]
+fn servers() {
+    refuse(&[
+        ("name: weather", "name: Weather", "Weather", "`servers[0].name` cannot be `Weather`"),
+        ("name: weather", "name: \"we\\nather\"", "\"we\\nather\"", "`servers[0].name` cannot be `we\\nather`"),
+        ("match: extension", "match: path", "path", "`servers[0].match` cannot be `path`"),
+        ("issuers: [corp]", "issuers: [crop]", "crop", "`servers[0].issuers[0]` names no issuer: `crop`"),
+        ("issuers: [corp]", "issuers: []", "[]", "`servers[0].issuers` is empty"),
+        (
+            "issuers: [corp]",
+            "issuers: [corp, corp]",
+            "corp",
+            "`servers[0].issuers[1]` is the same as `servers[0].issuers[0]`",
+        ),
+        ("{path: path}, \"*\"", "{path: pth}, \"*\"", "pth", "`servers[0].arguments.read_file.path` cannot be `pth`"),
+        (
+            "scopes_supported: [\"weather:read\"]",
+            "scopes_supported: [offline_access]",
+            "offline_access",
+            "`servers[0].scopes_supported[0]` cannot be `offline_access`",
+        ),
+        (
+            "scopes_supported: [\"weather:read\"]",
+            "scopes_supported: [é]",
+            "é",
+            "`servers[0].scopes_supported[0]` cannot be `é`: it is not one scope",
+        ),
+        ("denials: auto", "denials: json-rpc", "json-rpc", "`servers[0].denials` cannot be `json-rpc`"),
+        (
+            "methods: []",
+            "methods: ['a:b']",
+            "'a:b'",
+            "`servers[0].methods[0]` cannot be `a:b`: it has a colon, which separates a server from its tool in the names of actions",
+        ),
+        (
+            "methods: []",
+            "methods: [session]",
+            "session",
+            "`servers[0].methods[0]` cannot be `session`: it is the name of a group of actions",
+        ),
+        (
+            "methods: []",
+            "methods: [tools/call]",
+            "tools/call",
+            "`servers[0].methods[0]` cannot be `tools/call`: it is the name of a group of actions",
+        ),
+        (
+            "methods: []",
+            "methods: [ping]",
+            "ping",
+            "`servers[0].methods[0]` cannot be `ping`: it is a method of MCP already",
+        ),
+        (
+            "methods: []",
+            "methods: ['a b']",
+            "'a b'",
+            "`servers[0].methods[0]` cannot be `a b`: it has a space, a control character or a character outside ASCII",
+        ),
+    ]);
+    for origin in [
+        "'*'",
+        "null",
+        "https://a.example/",
+        "https://A.example",
+        "https://a.example:443",
+        "https://*.example",
+        "a.example",
+    ] {
+        let problems = problems(&replaced(SAMPLE, "allowed_origins: []", &format!("allowed_origins: [{origin}]")));
+        assert_eq!(problems.len(), 1, "{origin}");
+        assert_eq!(marked(&problems[0]), if origin == "null" { "null" } else { origin });
+    }
+}
+
+#[test]
+fn resources() {
+    let refuse = |url: &str, message: &str| {
+        let message = format!("`servers[0].resource` {message}");
+        refuse_all("resource: https://mcp.example.com/weather", &format!("resource: {url}"), &[(url, &message)]);
+    };
+    refuse("https://mcp.example.com/weather?a=b", "has a query");
+    refuse("https://mcp.example.com/weather#a", "has a fragment");
+    refuse("http://mcp.example.com/weather", "is http");
+    refuse("https://MCP.example.com/weather", "has upper case in its scheme or host");
+    refuse("HTTPS://mcp.example.com/weather", "has upper case in its scheme or host");
+    refuse("https://me:pw@mcp.example.com/", "names a user");
+    refuse("https://mcp.example.com/a//b", "has an empty segment");
+    refuse("https://mcp.example.com/a/../b", "has dot segments");
+    refuse("https://mcp.example.com/a;b", "has parameters (`;`)");
+    refuse("https:/mcp.example.com", "cannot be `https:/mcp.example.com`: `://` is missing");
+    refuse("https://0x7f.1/a", "cannot be `https://0x7f.1/a`: its host and port read as `127.0.0.1:443`");
+    refuse(
+        "https://a.example:0443/a",
+        "cannot be `https://a.example:0443/a`: its host and port read as `a.example:443`",
+    );
+    let not_ascii = "cannot be `https://mcp.example.com/ä`: a URL is printable ASCII, without spaces and backslashes";
+    refuse("https://mcp.example.com/ä", not_ascii);
+}
+
+#[test]
+fn paths() {
+    for (path, what) in [
+        ("weather", "does not start with `/`"),
+        ("//weather", "has an empty segment"),
+        ("/a/./b", "has dot segments"),
+        ("/a/..", "has dot segments"),
+        ("/a%2Eb", "encodes a dot"),
+        ("/a%2fb", "encodes a slash"),
+        ("/a%5Cb", "encodes a backslash"),
+        ("/a\\b", "has a backslash"),
+        ("/a;b", "has parameters (`;`)"),
+        ("/a?b", "has a query"),
+        ("/a#b", "has a fragment"),
+        ("/a b", "has a space, a control character or a character outside ASCII"),
+        ("/ä", "has a space, a control character or a character outside ASCII"),
+        ("/a%4", "has a `%` without two hexadecimal digits"),
+        ("/a%+1", "has a `%` without two hexadecimal digits"),
+    ] {
+        let (span, message) = (format!("'{path}'"), format!("`servers[0].paths[0]` {what}"));
+        refuse_all("paths: [/weather]", &format!("paths: [{span}]"), &[(&span, &message)]);
+    }
+    refuse(&[
+        ("paths: [/weather]", "paths: []", "[]", "`servers[0].paths` is empty"),
+        ("paths: [/weather]", "paths: [/a, /a]", "/a", "`servers[0].paths[1]` is the same as `servers[0].paths[0]`"),
+    ]);
+}
+
+#[test]
+fn servers_among_each_other() {
+    // Each of these is the second server of a file whose first is `weather`.
+    for (matching, second, expected) in [
+        (
+            "extension",
+            "name: weather, resource: 'https://b.example'",
+            Some("`servers[1].name` is the same as `servers[0].name`"),
+        ),
+        (
+            "extension",
+            "name: b, resource: 'https://mcp.example.com/weather'",
+            Some("`servers[1].resource` is the same as `servers[0].resource`"),
+        ),
+        (
+            "host",
+            "name: b, match: host, resource: 'https://mcp.example.com:443/weather'",
+            Some("`servers[1].resource` is the same as `servers[0].resource`"),
+        ),
+        (
+            "host",
+            "name: b, match: host, resource: 'https://mcp.example.com/b', paths: [/b, /weather]",
+            Some("`servers[1].paths[1]` is the same as `servers[0].paths[0]`"),
+        ),
+        ("extension", "name: b, match: host, resource: 'https://mcp.example.com/b', paths: [/weather]", None),
+        ("host", "name: b, match: host, resource: 'https://b.example/weather'", None),
+        ("host", "name: b, match: host, resource: 'https://mcp.example.com:444/weather'", None),
+    ] {
+        let text = replaced(SAMPLE, "match: extension", &format!("match: {matching}"));
+        let text = replaced(&text, "    methods: []", &format!("  - {{{second}, issuers: [corp]}}"));
+        let messages: Vec<String> = problems(&text).into_iter().map(|problem| problem.message).collect();
+        assert_eq!(messages, expected.map(str::to_owned).into_iter().collect::<Vec<_>>(), "{second}");
+    }
+}
+
+#[test]
+fn remedies() {
+    for (old, new, help) in [
+        ("    issuers: [corp]", "    isuers: [corp]\n    issuers: [corp]", "did you mean `issuers`?"),
+        ("  admin:", "  tsl:", "the keys here are `grpc`, `admin`"),
+        ("issuers: [corp]", "issuers: [crop]", "did you mean `corp`?"),
+        ("issuers: [corp]", "issuers: [partners]", "the issuers are `corp`"),
+        ("time_zone: UTC", "time_zone: Europe/Berln", "did you mean `Europe/Berlin`?"),
+        ("denials: auto", "denials: json-rpc", "did you mean `jsonrpc`?"),
+        ("denials: auto", "denials: yes", "it is one of `auto`, `http`, `jsonrpc`"),
+        ("depth: 64", "depth: 7", "choose a value from 8 to 512"),
+        ("forward_token: false", "forward_token: no", "write `true` or `false`, without quotes"),
+        ("  stdout: {}", "  stdout: {}\nlimits: {}", "remove one of them: the first is on line 33"),
+    ] {
+        let problems = problems(&replaced(SAMPLE, old, new));
+        let found: Vec<&str> = problems.iter().filter_map(|problem| problem.help.as_deref()).collect();
+        assert_eq!(found, [help], "{new}");
+    }
+}
+
+#[test]
+fn a_mark_is_exact_behind_text_outside_ascii() {
+    for filler in ["# ä€😀\n", "# ä€😀\r\n", "\u{feff}# ä\n"] {
+        for value in ["jason", "\"j\\\"a 'son\"", "'ja''s \"on'"] {
+            let wrong = format!("denials: {value} # 😀 \"'");
+            let text = format!("{filler}{}", replaced(SAMPLE, "denials: auto", &wrong));
+            let problems = problems(&text);
+            let found: Vec<_> = problems.iter().map(|problem| (marked(problem), problem.position())).collect();
+            assert_eq!(found, [(value, Some((28, 14)))], "{filler:?}");
+        }
+    }
 }
