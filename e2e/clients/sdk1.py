@@ -19,16 +19,16 @@ STEP_LIMIT_S = 20
 async def perform(client: ClientSession, step: dict[str, Any]) -> dict[str, Any]:
     """One step: its text, and when progress was heard (ms after the start)."""
     began = time.perf_counter()
-    progress: list[float] = []
+    heard_at: list[float] = []
 
-    async def heard(*_: object) -> None:
-        progress.append((time.perf_counter() - began) * 1000)
+    async def heard(progress: float, total: float | None, message: str | None) -> None:
+        heard_at.append((time.perf_counter() - began) * 1000)
 
     match step["do"]:
         case "call":
             result = await client.call_tool(step["name"], step.get("arguments", {}), progress_callback=heard)
             text = "".join(getattr(part, "text", "") for part in result.content)
-            return {"ok": not result.isError, "text": text, "progress_ms": progress}
+            return {"ok": not result.isError, "text": text, "progress_ms": heard_at}
         case "tools":
             listed = await client.list_tools()
             return {"ok": True, "text": " ".join(tool.name for tool in listed.tools)}

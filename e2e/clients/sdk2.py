@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -21,16 +23,16 @@ STEP_LIMIT_S = 20
 async def perform(client: Client, step: dict[str, Any]) -> dict[str, Any]:
     """One step: its text, and when progress was heard (ms after the start)."""
     began = time.perf_counter()
-    progress: list[float] = []
+    heard_at: list[float] = []
 
-    async def heard(*_: object) -> None:
-        progress.append((time.perf_counter() - began) * 1000)
+    async def heard(progress: float, total: float | None, message: str | None) -> None:
+        heard_at.append((time.perf_counter() - began) * 1000)
 
     match step["do"]:
         case "call":
             result = await client.call_tool(step["name"], step.get("arguments", {}), progress_callback=heard)
             text = "".join(getattr(part, "text", "") for part in result.content)
-            return {"ok": not result.is_error, "text": text, "progress_ms": progress}
+            return {"ok": not result.is_error, "text": text, "progress_ms": heard_at}
         case "tools":
             listed = await client.list_tools()
             return {"ok": True, "text": " ".join(tool.name for tool in listed.tools)}
@@ -58,15 +60,22 @@ async def attempt(client: Client, step: dict[str, Any]) -> dict[str, Any]:
     return {**result, "ms": (time.perf_counter() - began) * 1000}
 
 
+@contextlib.asynccontextmanager
+async def connected(url: str, headers: dict[str, str], mode: str) -> AsyncIterator[Client]:
+    """A client that has found out what the server speaks."""
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=STEP_LIMIT_S) as http,
+        Client(streamable_http_client(url, http_client=http), mode=mode, cache=None) as client,
+    ):
+        yield client
+
+
 async def main() -> dict[str, Any]:
     """Reads the script, connects once, performs every step on that one connection."""
     script = json.load(sys.stdin)
     results: list[dict[str, Any]] = []
     try:
-        async with (
-            httpx2.AsyncClient(headers=script["headers"], timeout=STEP_LIMIT_S) as http,
-            Client(streamable_http_client(script["url"], http_client=http), mode=script["mode"], cache=None) as client,
-        ):
+        async with connected(script["url"], script["headers"], script["mode"]) as client:
             version = client.protocol_version
             for step in script["steps"]:
                 results.append(await attempt(client, step))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from harness import paths, wire
 from harness.process import Service, answers
 
@@ -31,7 +32,7 @@ class McpServer:
         """Starts `e2e/servers/<name>.py` on its generation of the SDK."""
         record = folder / f"{name}-requests.jsonl"
         script = paths.E2E / f"servers/{name}.py"
-        command = [paths.python(GENERATION[name]), script, str(port), "--record", record]
+        command: list[str | Path] = [paths.python(GENERATION[name]), script, str(port), "--record", record]
         service = Service(name, command, folder / f"{name}.log")
         service.wait(lambda: answers(port))
         return McpServer(name, port, service, record)
@@ -42,7 +43,13 @@ class McpServer:
 
 
 def render_envoy(
-    source: Path, target: Path, *, listener: int, admin: int, clusters: Mapping[str, int], domains: list[str] | None = None
+    source: Path,
+    target: Path,
+    *,
+    listener: int,
+    admin: int,
+    clusters: Mapping[str, int],
+    domains: list[str] | None = None,
 ) -> Path:
     """Writes an example for this machine: its ports, and nothing else unless `domains` are given.
 
@@ -73,7 +80,15 @@ def _at(holder: dict[str, Any], port: int) -> None:
 def start_envoy(config: Path, listener: int, admin: int, folder: Path) -> Service:
     """Starts Envoy; ready when it says so and listens."""
     # The access log goes to its output, and would be held back for ten seconds.
-    flags = ["--disable-hot-restart", "--concurrency", "2", "--log-level", "warning", "--file-flush-interval-msec", "50"]
+    flags = [
+        "--disable-hot-restart",
+        "--concurrency",
+        "2",
+        "--log-level",
+        "warning",
+        "--file-flush-interval-msec",
+        "50",
+    ]
     service = Service("envoy", [paths.envoy(), "-c", config, *flags], folder / "envoy.log")
 
     def ready() -> bool:

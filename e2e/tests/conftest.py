@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 from harness import stack as stacks
 from harness.parts import McpServer
 from harness.stack import Shape, Stack
-from harness.tokens import Person
 
 RECORDS_SHOWN = 3
-
-ADA = Person("ada", groups=("admins",), scopes=("weather:admin",))
-BOB = Person("bob", groups=("analysts",), scopes=("weather:read",))
-CAROL = Person("carol", scopes=("weather:read",))
-DAN = Person("dan")
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +55,7 @@ def any_stack(request: pytest.FixtureRequest, start: Callable[[Shape], Stack]) -
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Adds logs and the last audit records of the stack to the report of a failure."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):

@@ -1,4 +1,4 @@
-"""The examples are what they say: accepted by the real programs, equal where they are copies, whole where they are lists."""
+"""The examples are what they say: accepted by the real programs, equal where copies, whole where lists."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import yaml
 from harness import mcp, paths
 from harness.parts import McpServer
+from harness.tokens import Issuer
 
 LIMIT_S = 60
 ENVOY_FILES = ["examples/envoy/envoy.yaml", "e2e/envoy/istio-shape.yaml", "e2e/envoy/gateway-shape.yaml"]
@@ -19,7 +20,6 @@ CONFIGS = [
     "examples/envoy/toolgate.yaml",
     "examples/istio/config/toolgate.yaml",
     "examples/envoy-gateway/config/toolgate.yaml",
-    "demo/toolgate.yaml",
 ]
 KUBERNETES = ["istio", "envoy-gateway"]
 
@@ -40,11 +40,20 @@ def test_envoy_accepts(file: str) -> None:
 @pytest.mark.parametrize("file", CONFIGS)
 def test_toolgate_check_accepts(file: str, tmp_path: Path) -> None:
     """As committed, wherever it is started from: nothing needs the network, and nothing is written."""
-    folder = paths.ROOT / file
-    before = sorted(folder.parent.rglob("*"))
-    done = run(paths.toolgate(), "check", "-c", folder, cwd=tmp_path)
+    config = paths.ROOT / file
+    before = sorted(config.parent.rglob("*"))
+    done = run(paths.toolgate(), "check", "-c", config, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(folder.parent.rglob("*")) == before
+    assert sorted(config.parent.rglob("*")) == before
+
+
+def test_toolgate_check_accepts_the_demo(tmp_path: Path) -> None:
+    """With a key file where the demo puts one."""
+    shutil.copytree(paths.DEMO, tmp_path / "demo")
+    (tmp_path / ".demo").mkdir()
+    (tmp_path / ".demo/keys.json").write_text(Issuer().jwks())
+    done = run(paths.toolgate(), "check", "-c", tmp_path / "demo/toolgate.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", KUBERNETES)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ADA, BOB, CAROL, DAN
 from harness import mcp, wire
 from harness.mcp import SDKS, step
 from harness.parts import McpServer
 from harness.process import until
 from harness.stack import ENVOY, SHAPES, Shape, Stack, running
+from people import ADA, BOB, CAROL, DAN
 
 LIMIT_S = 15
 FORECAST = mcp.call("get_forecast", city="Oslo")

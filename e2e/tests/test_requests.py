@@ -8,10 +8,10 @@ import json
 from collections.abc import Callable
 
 import pytest
-from conftest import ADA, BOB, CAROL
 from expect import recorded, rpc_error
 from harness import mcp
 from harness.stack import GATEWAY, Shape, Stack
+from people import ADA, BOB, CAROL
 
 FORECAST = mcp.call("get_forecast", city="Oslo")
 FILLED = 4096
@@ -270,4 +270,3 @@ def test_a_client_cannot_end_a_stream_early_for_itself_or_others(stack: Stack) -
     forged = [("x-envoy-upstream-rq-timeout-ms", "1"), ("x-envoy-original-path", "/bank")]
     message = mcp.call("watch_storm", steps=2, pause_ms=50)
     recorded(stack, stack.post(message, *forged, token=stack.token(BOB)), 200, "allow")
-

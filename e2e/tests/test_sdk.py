@@ -1,11 +1,11 @@
-"""Real MCP clients of both generations, in each shape: what is permitted works, what is denied is an error of that one call."""
+"""Real MCP clients of both generations, in each shape: what is permitted works, a denial is an error of that one call."""
 
 from __future__ import annotations
 
 import pytest
-from conftest import ADA, BOB, CAROL
 from harness.mcp import SDKS, Sdk, step
 from harness.stack import Stack
+from people import ADA, BOB, CAROL
 
 TOOLS = "get_forecast list_alerts publish_alert delete_station watch_storm"
 POLICY_CODE = 403

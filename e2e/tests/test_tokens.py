@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import BOB, CAROL, DAN
 from expect import challenge, recorded
 from harness import mcp
 from harness.stack import Stack
 from harness.tokens import Issuer
+from people import BOB, CAROL, DAN
 
 FORECAST = mcp.call("get_forecast", city="Oslo")
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
@@ -67,7 +68,7 @@ def test_metadata_is_only_read(any_stack: Stack) -> None:
         pytest.param({"exp": None}, id="for ever"),
     ],
 )
-def test_a_token_that_is_no_good(any_stack: Stack, claims: dict[str, object]) -> None:
+def test_a_token_that_is_no_good(any_stack: Stack, claims: dict[str, Any]) -> None:
     answer = any_stack.post(FORECAST, token=any_stack.token(CAROL, **claims))
     recorded(any_stack, answer, 401, "token_invalid")
     parameters = challenge(answer)
