@@ -29,8 +29,7 @@ pub use http::FetchError;
 pub use refresh::Pace;
 pub use source::KeySource;
 
-use crate::token::IssuerRules;
-use crate::token::KeySet;
+use crate::token::{IssuerRules, KeySet};
 use refresh::Fetch;
 use source::Remote;
 

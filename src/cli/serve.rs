@@ -8,12 +8,13 @@ use tokio::sync::Notify;
 
 use super::{ConfigFile, Exit, color, loaded};
 use crate::admin;
-use crate::admin::{AdminState, Loaded as LoadedCounts, Readiness, StatusReport};
+use crate::admin::{AdminState, IssuerStatus, Loaded as LoadedCounts, Readiness, StatusReport};
 use crate::audit::{Audit, AuditSettings};
 use crate::clock::Clock;
 use crate::config::{Config, Listen};
 use crate::envoy::check::{Check, Gate};
 use crate::envoy::tokens::Tokens;
+use crate::issuer::Issuer;
 use crate::metrics::Metrics;
 use crate::problem::render;
 use crate::reload::generation::Generation;
@@ -188,12 +189,17 @@ fn on_hangup(reload: Arc<Notify>, audit: Arc<Audit>, clock: Clock) -> Result<imp
     })
 }
 
+fn issuer_status(issuer: &Issuer) -> IssuerStatus {
+    let status = issuer.status();
+    IssuerStatus { name: status.name, ready: status.ready, detail: status.error.map(|error| error.to_string()) }
+}
+
 fn admin_state(live: &Arc<Live>, audit: &Arc<Audit>, metrics: &Arc<Metrics>, readiness: &Readiness) -> Arc<AdminState> {
     let (live, audit, counted) = (live.clone(), audit.clone(), metrics.clone());
     let status = move || {
         let current = live.current();
         let rules = &current.rules;
-        let issuers: Vec<_> = current.issuers.iter().map(|trusted| trusted.issuer.status()).collect();
+        let issuers: Vec<_> = current.issuers.iter().map(|trusted| issuer_status(&trusted.issuer)).collect();
         for issuer in &issuers {
             counted.issuer_ready(&issuer.name, issuer.ready);
         }

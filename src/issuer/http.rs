@@ -1,20 +1,15 @@
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::Client;
-use reqwest::Response;
-use reqwest::StatusCode;
 use reqwest::header::CACHE_CONTROL;
-use serde::Serialize;
-use serde::Serializer;
+use reqwest::{Client, Response, StatusCode};
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 use url::Url;
 
 use super::address;
-use super::address::AddressRefused;
-use super::address::Resolver;
-use crate::token::KeySetError;
-use crate::token::MAX_KEY_SET;
+use super::address::{AddressRefused, Resolver};
+use crate::token::{KeySetError, MAX_KEY_SET};
 
 /// An HTTP client that trusts no server with more than a few seconds and a few hundred KiB, follows no redirect, and calls
 /// no proxy (the environment may name one), so that what is configured is what is called.

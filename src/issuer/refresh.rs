@@ -3,12 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
-use tokio::time::Instant;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 
-use super::Latest;
-use super::State;
 use super::http::FetchError;
+use super::{Latest, State};
 use crate::token::KeySet;
 
 /// Where key sets come from.

@@ -3,14 +3,9 @@ use std::fmt;
 use url::Url;
 
 use super::address;
-use super::http::Answer;
-use super::http::Bounds;
-use super::http::FetchError;
-use super::http::Http;
-use super::refresh::Fetch;
-use super::refresh::Fetched;
-use crate::json::Document;
-use crate::json::Limits;
+use super::http::{Answer, Bounds, FetchError, Http};
+use super::refresh::{Fetch, Fetched};
+use crate::json::{Document, Limits};
 use crate::token::KeySet;
 
 /// Where an issuer publishes its keys.

@@ -5,12 +5,10 @@ mod remote;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use super::refresh::Fetched;
-use super::refresh::Schedule;
+use super::refresh::{Fetched, Schedule};
 use super::*;
 use crate::token::Algorithm;
-use crate::token::support::TestKey;
-use crate::token::support::key_set;
+use crate::token::support::{TestKey, key_set};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);

@@ -1,14 +1,16 @@
 //! One generation at work: its rules, its issuers with their keys, its counters.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::audit::Verdict;
-use crate::config::{IssuerConfig, KeySource};
+use crate::config;
+use crate::config::IssuerConfig;
 use crate::context::UnixTime;
 use crate::decision::Rules;
 use crate::decision::denial::Reason;
-use crate::issuer::{Issuer, IssuerError};
+use crate::issuer::{FetchError, Issuer, KeySource};
 use crate::metrics::{Decisions, Metrics, NO_SERVER};
 use crate::policy::subject::ScopeHierarchy;
 use crate::reload::load::Loaded;
@@ -24,6 +26,17 @@ pub struct Generation {
     /// Since when it holds.
     pub since: UnixTime,
     counters: HashMap<String, Decisions>,
+}
+
+/// Why a generation that loads cannot be put to work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IssuerError {
+    /// The issuer's address cannot be fetched from at all.
+    #[error("an issuer's keys cannot be fetched: {0}")]
+    Fetch(FetchError),
+    /// The loader did not read the issuer's key file; it always does.
+    #[error("the key file `{path}` was not read", path = .0.display())]
+    NoKeyFile(PathBuf),
 }
 
 /// One issuer of a generation.
@@ -59,7 +72,7 @@ impl Generation {
             let kept = previous.and_then(|previous| previous.issuer(&name)).filter(|kept| kept.made_of == made_of);
             let issuer = match kept {
                 Some(kept) => kept.issuer.clone(),
-                None => issuer(configured, set)?,
+                None => Arc::new(issuer(configured, set)?),
             };
             let hierarchy = hierarchies.get(&name).cloned().unwrap_or_default();
             issuers.push(Trusted { name, issuer, hierarchy, made_of });
@@ -85,13 +98,13 @@ impl Generation {
     }
 }
 
-fn issuer(configured: IssuerConfig, set: Option<KeySet>) -> Result<Arc<Issuer>, IssuerError> {
-    let rules = Arc::new(configured.rules);
+fn issuer(configured: IssuerConfig, set: Option<KeySet>) -> Result<Issuer, IssuerError> {
+    let remote = |rules, source| Issuer::remote(rules, source, configured.insecure_http).map_err(IssuerError::Fetch);
     match (configured.keys, set) {
-        (KeySource::Url(url), _) => Issuer::remote(rules, url, configured.insecure_http),
-        (KeySource::Discover, _) => Issuer::discovered(rules, configured.insecure_http),
-        (KeySource::File(_), Some(set)) => Ok(Issuer::with_keys(rules, set)),
-        (KeySource::File(path), None) => Err(IssuerError::NoKeyFile(path.value)),
+        (config::KeySource::Url(url), _) => remote(configured.rules, KeySource::Url(url)),
+        (config::KeySource::Discover, _) => remote(configured.rules, KeySource::Discovery),
+        (config::KeySource::File(_), Some(set)) => Ok(Issuer::with_keys(configured.rules, set)),
+        (config::KeySource::File(path), None) => Err(IssuerError::NoKeyFile(path.value)),
     }
 }
 

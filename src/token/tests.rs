@@ -11,9 +11,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use super::support::TestKey;
-use super::support::encode;
-use super::support::key_set;
+use super::support::{TestKey, encode, key_set};
 use super::*;
 use crate::context::UnixTime;
 

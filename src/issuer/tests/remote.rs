@@ -1,8 +1,6 @@
 //! The client against a server of raw bytes on a loopback port.
 
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
 
@@ -11,8 +9,7 @@ use url::Url;
 use super::super::source::Remote;
 use super::*;
 use crate::json::JsonError;
-use crate::token::KeySetError;
-use crate::token::MAX_KEY_SET;
+use crate::token::{KeySetError, MAX_KEY_SET};
 
 /// What the server does with one request, by path.
 type Answers = Arc<Mutex<Box<dyn FnMut(&str) -> Answer + Send>>>;

@@ -1,10 +1,6 @@
 //! Claims that an access token must not have, or must have otherwise.
 
-use super::super::claims::MAX_ACTORS;
-use super::super::claims::MAX_AUDIENCES;
-use super::super::claims::MAX_GROUPS;
-use super::super::claims::MAX_METHODS;
-use super::super::claims::MAX_SCOPES;
+use super::super::claims::{MAX_ACTORS, MAX_AUDIENCES, MAX_GROUPS, MAX_METHODS, MAX_SCOPES};
 use super::*;
 
 #[track_caller]

@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use super::super::jws::Jws;
 use super::super::verify::authenticate;
 use super::*;
-use crate::json::Document;
-use crate::json::Limits;
-use crate::json::Value;
+use crate::json::{Document, Limits, Value};
 
 const SYMMETRIC: &str = "symmetric algorithms are not supported: the set is refused";
 const OTHER_ALG: &str = "the key's `alg` is not the token's";
