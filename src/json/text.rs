@@ -2,9 +2,6 @@
 
 use std::borrow::Cow;
 
-/// Bytes looked at together; the compiler turns one block into a few vector comparisons.
-const BLOCK: usize = 32;
-
 /// Why a text does not continue a backslash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadEscape {
@@ -25,7 +22,8 @@ pub(super) fn plain_run(bytes: &[u8]) -> usize {
     words.len() * 8 + tail.iter().position(is_stop).unwrap_or(tail.len())
 }
 
-/// The high bit of each byte that stops a run; of those above the lowest one, some may be wrong.
+/// The high bit of each byte of `word` that stops a run, eight looked at together. The lowest such bit is exact; above it a
+/// borrow may have set others.
 fn stops(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
