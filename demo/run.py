@@ -121,7 +121,7 @@ def record_of(demo: Demo, action: str) -> dict[str, Any]:
     return next(
         record
         for record in reversed(demo.toolgate.audit())
-        if "actions" not in record or any(action in one for one in record["actions"])
+        if not record["actions"] or any(action in one for one in record["actions"])
     )
 
 
