@@ -9,10 +9,9 @@ from typing import Any
 
 import anyio
 import httpx
+from mcp import ClientSession, McpError
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import AnyUrl
-
-from mcp import ClientSession, McpError
 
 STEP_LIMIT_S = 20
 

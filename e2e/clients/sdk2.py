@@ -14,9 +14,8 @@ from typing import Any
 
 import anyio
 import httpx2
-from mcp.client.streamable_http import streamable_http_client
-
 from mcp import Client, MCPError
+from mcp.client.streamable_http import streamable_http_client
 
 STEP_LIMIT_S = 20
 
