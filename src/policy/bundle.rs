@@ -5,13 +5,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{
-    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationError, ValidationMode,
+    ValidationWarning, Validator,
 };
 use miette::Diagnostic;
 
+use crate::policy::lint::{Finding, lint};
 use crate::policy::names::EntityKind;
 use crate::policy::paths::Reads;
 use crate::policy::plan::PolicyIndex;
+use crate::policy::schema::SchemaInput;
 use crate::problem::{Problem, Severity, Source};
 
 /// One file of policies.
@@ -59,8 +62,8 @@ struct ActionIndex {
 }
 
 impl Bundle {
-    /// Parses and validates `files` against `schema`: a bundle if there is no error, and every problem of every file.
-    pub fn load(files: &[PolicyFile], schema: &Schema) -> (Option<Self>, Vec<Problem>) {
+    /// Parses and validates `files` against `schema`, which was made from `known`: a bundle if there is no error, and every problem of every file.
+    pub fn load(files: &[PolicyFile], schema: &Schema, known: &SchemaInput<'_>) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut bundle = Self::default();
         let mut set = PolicySet::new();
@@ -81,16 +84,54 @@ impl Bundle {
                 }
             }
         }
-        let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
-        let place = |id: &PolicyId| origin.get(id).copied();
-        for error in result.validation_errors() {
-            problems.extend(place(error.policy_id()).map(|source| diagnosed(source, error, Severity::Error)));
+        let mut faulty = BTreeSet::new();
+        for policy in &bundle.policies {
+            let Some(source) = origin.get(policy.policy.id()) else { continue };
+            for finding in lint(policy, known) {
+                faulty.insert(policy.id.to_string());
+                problems.push(marked(source, policy, finding));
+            }
         }
-        for warning in result.validation_warnings() {
-            problems.extend(place(warning.policy_id()).map(|source| diagnosed(source, warning, Severity::Warning)));
-        }
+        bundle.validate(&set, &origin, schema, faulty, &mut problems);
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
         (valid.then_some(bundle), problems)
+    }
+
+    /// Adds what strict validation says of `set`. A policy that can never apply is worth a warning; a forbid that cannot
+    /// is an error, since somebody relies on it. Of a policy that is `faulty` already, that goes without saying.
+    fn validate(
+        &self,
+        set: &PolicySet,
+        origin: &HashMap<PolicyId, &Source>,
+        schema: &Schema,
+        mut faulty: BTreeSet<String>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
+        let mut seen = BTreeSet::new();
+        let mut note = |id: &PolicyId, error: &dyn Diagnostic, severity| {
+            let Some(source) = origin.get(id) else { return };
+            let problem = diagnosed(source, error, severity);
+            // One mistake comes once for each kind of request that it concerns.
+            if seen.insert((id.to_string(), problem.message.clone(), problem.span.clone().map(|span| span.start))) {
+                problems.push(problem);
+            }
+        };
+        for error in result.validation_errors() {
+            if !matches!(error, ValidationError::InvalidActionApplication(_))
+                || !faulty.contains(&error.policy_id().to_string())
+            {
+                note(error.policy_id(), error, Severity::Error);
+            }
+            faulty.insert(error.policy_id().to_string());
+        }
+        let sound = result.validation_warnings().filter(|warning| !faulty.contains(&warning.policy_id().to_string()));
+        for warning in sound {
+            let is_forbid = self.by_id(warning.policy_id()).is_some_and(|policy| policy.effect() == Effect::Forbid);
+            let impossible = matches!(warning, ValidationWarning::ImpossiblePolicy(_));
+            let severity = if is_forbid && impossible { Severity::Error } else { Severity::Warning };
+            note(warning.policy_id(), warning, severity);
+        }
     }
 
     fn add(&mut self, policy: BundledPolicy) {
@@ -213,7 +254,7 @@ fn id_of(policy: &Policy, file: &str) -> PolicyId {
     }
 }
 
-fn diagnosed(source: &Source, error: &(impl Diagnostic + ?Sized), severity: Severity) -> Problem {
+fn diagnosed(source: &Source, error: &dyn Diagnostic, severity: Severity) -> Problem {
     let label = error.labels().and_then(|mut labels| labels.next());
     let span = label.map(|label| label.offset()..label.offset().saturating_add(label.len()));
     let help = error.help().map(|help| help.to_string());
@@ -229,6 +270,15 @@ fn doubled(source: &Source, id: &PolicyId) -> Problem {
 fn at_text(source: &Source, text: &str, message: String) -> Problem {
     let span = source.text.rfind(text).map(|start| start..start + text.len());
     Problem { severity: Severity::Error, source: source.clone(), span, message, help: None }
+}
+
+/// A finding at its first place in the policy; a policy without `@id` is looked for from the start of its file.
+fn marked(source: &Source, policy: &BundledPolicy, finding: Finding) -> Problem {
+    let from = source.text.find(&format!("@id(\"{}\")", policy.id)).unwrap_or(0);
+    let rest = source.text.get(from..).unwrap_or_default();
+    let span = rest.find(&finding.text).map(|at| from + at..from + at + finding.text.len());
+    let message = format!("for policy `{}`, {}", policy.id, finding.message);
+    Problem { severity: Severity::Error, source: source.clone(), span, message, help: finding.help }
 }
 
 fn whole_file(source: &Source, message: String, help: Option<&str>) -> Problem {
