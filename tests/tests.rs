@@ -7,5 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod cli;
+mod floors;
 mod server;
 mod wire;

@@ -1,5 +1,6 @@
 //! Policy files, parsed and validated as one set. Nothing leaves here that strict validation has not passed.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -71,14 +72,7 @@ impl Bundle {
                 }
             }
         }
-        let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
-        let place = |id: &PolicyId| origin.get(id).copied();
-        for error in result.validation_errors() {
-            problems.extend(place(error.policy_id()).map(|source| diagnosed(source, error, Severity::Error)));
-        }
-        for warning in result.validation_warnings() {
-            problems.extend(place(warning.policy_id()).map(|source| diagnosed(source, warning, Severity::Warning)));
-        }
+        problems.extend(validated(&set, schema, &origin));
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
         (valid.then_some(Self { set, policies }), problems)
     }
@@ -139,6 +133,25 @@ impl PolicyFacts {
             ActionConstraint::In(list) => list.iter().any(|uid| uid == action || groups.contains(uid)),
         }
     }
+}
+
+/// What strict validation says of `set`. Cedar says it again for each action that a policy is about; here one place in
+/// a file is one problem.
+fn validated(set: &PolicySet, schema: &Schema, origin: &HashMap<PolicyId, &Source>) -> Vec<Problem> {
+    let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
+    let place = |id: &PolicyId| origin.get(id).copied();
+    let errors = result
+        .validation_errors()
+        .filter_map(|error| Some(diagnosed(place(error.policy_id())?, error, Severity::Error)));
+    let warnings = result
+        .validation_warnings()
+        .filter_map(|warning| Some(diagnosed(place(warning.policy_id())?, warning, Severity::Warning)));
+    let mut problems: Vec<Problem> = errors.chain(warnings).collect();
+    let at = |problem: &Problem| (problem.source.name.clone(), problem.span.clone().map(|span| (span.start, span.end)));
+    // Errors before warnings; among equals always the same one, whatever the order of Cedar's maps.
+    problems.sort_by_cached_key(|problem| (at(problem), Reverse(problem.severity), problem.message.clone()));
+    problems.dedup_by(|next, first| first.span.is_some() && at(next) == at(first));
+    problems
 }
 
 /// The policies of one file, each under its `@id`, or under the file's name and its position.

@@ -24,6 +24,8 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// notified.
 pub async fn watch(live: Arc<Live>, folders: Vec<PathBuf>, ignored: Option<PathBuf>, signal: Arc<Notify>) {
     let changed = Arc::new(Notify::new());
+    // Events name absolute paths.
+    let ignored = ignored.map(|path| std::path::absolute(&path).unwrap_or(path));
     let _watcher = watcher(&folders, ignored, changed.clone());
     loop {
         let trigger = tokio::select! {
