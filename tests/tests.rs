@@ -8,6 +8,8 @@
 )]
 
 mod cli;
+mod docs;
 mod floors;
+mod reload;
 mod server;
 mod wire;

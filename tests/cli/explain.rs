@@ -54,9 +54,9 @@ fn text_says_what_was_asked_and_what_decided() {
         (ada("weather:read"), call("no_such_tool", &json!({})), 2, "deny: tool_unknown\n".to_owned()),
         (
             ada("weather:read"),
-            call("get_forecast", &json!({"city": 1})),
+            call("get_forecast", &json!({"city": "Oslo", "days": "three"})),
             2,
-            format!("deny: argument_unrepresentable\n{asked}  because   argument /city\n"),
+            format!("deny: argument_unrepresentable\n{asked}  because   argument /days\n"),
         ),
     ] {
         let ran = files.explain(&claims, &message, &[]);
