@@ -1,5 +1,6 @@
 //! Policy files, parsed and validated as one set. Nothing leaves here that strict validation has not passed.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -92,46 +93,47 @@ impl Bundle {
                 problems.push(marked(source, policy, finding));
             }
         }
-        bundle.validate(&set, &origin, schema, faulty, &mut problems);
+        problems.extend(bundle.validated(&set, &origin, schema, faulty));
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
         (valid.then_some(bundle), problems)
     }
 
-    /// Adds what strict validation says of `set`. A policy that can never apply is worth a warning; a forbid that cannot
-    /// is an error, since somebody relies on it. Of a policy that is `faulty` already, that goes without saying.
-    fn validate(
+    /// What strict validation says of `set`. A policy that can never apply is worth a warning; a forbid that cannot is an
+    /// error, since somebody relies on it. Of a policy that is `faulty` already, that goes without saying. Cedar says
+    /// everything again for each action that a policy is about; here one place in a file is one problem.
+    fn validated(
         &self,
         set: &PolicySet,
         origin: &HashMap<PolicyId, &Source>,
         schema: &Schema,
         mut faulty: BTreeSet<String>,
-        problems: &mut Vec<Problem>,
-    ) {
+    ) -> Vec<Problem> {
         let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
-        let mut seen = BTreeSet::new();
-        let mut note = |id: &PolicyId, error: &dyn Diagnostic, severity| {
-            let Some(source) = origin.get(id) else { return };
-            let problem = diagnosed(source, error, severity);
-            // One mistake comes once for each kind of request that it concerns.
-            if seen.insert((id.to_string(), problem.message.clone(), problem.span.clone().map(|span| span.start))) {
-                problems.push(problem);
-            }
-        };
+        let place = |id: &PolicyId| origin.get(id).copied();
+        let mut problems = Vec::new();
         for error in result.validation_errors() {
-            if !matches!(error, ValidationError::InvalidActionApplication(_))
-                || !faulty.contains(&error.policy_id().to_string())
-            {
-                note(error.policy_id(), error, Severity::Error);
+            let id = error.policy_id();
+            let inapplicable = matches!(error, ValidationError::InvalidActionApplication(_));
+            if !(inapplicable && faulty.contains(&id.to_string())) {
+                problems.extend(place(id).map(|source| diagnosed(source, error, Severity::Error)));
             }
-            faulty.insert(error.policy_id().to_string());
+            faulty.insert(id.to_string());
         }
-        let sound = result.validation_warnings().filter(|warning| !faulty.contains(&warning.policy_id().to_string()));
-        for warning in sound {
-            let is_forbid = self.by_id(warning.policy_id()).is_some_and(|policy| policy.effect() == Effect::Forbid);
+        for warning in result.validation_warnings() {
+            let id = warning.policy_id();
+            let is_forbid = self.by_id(id).is_some_and(|policy| policy.effect() == Effect::Forbid);
             let impossible = matches!(warning, ValidationWarning::ImpossiblePolicy(_));
             let severity = if is_forbid && impossible { Severity::Error } else { Severity::Warning };
-            note(warning.policy_id(), warning, severity);
+            if !faulty.contains(&id.to_string()) {
+                problems.extend(place(id).map(|source| diagnosed(source, warning, severity)));
+            }
         }
+        let at =
+            |problem: &Problem| (problem.source.name.clone(), problem.span.clone().map(|span| (span.start, span.end)));
+        // Errors before warnings; among equals always the same one, whatever the order of Cedar's maps.
+        problems.sort_by_cached_key(|problem| (at(problem), Reverse(problem.severity), problem.message.clone()));
+        problems.dedup_by(|next, first| first.span.is_some() && at(next) == at(first));
+        problems
     }
 
     fn add(&mut self, policy: BundledPolicy) {
