@@ -37,7 +37,10 @@ fn the_policies_shown_load() {
         assert!(bundle.is_some() && problems.is_empty(), "{}", render(&problems, false));
     }
     let (none, problems) = Bundle::load(
-        &[PolicyFile { name: "a".to_owned(), source: Source::new("a", "permit (principal, action, resource is Toool);") }],
+        &[PolicyFile {
+            name: "a".to_owned(),
+            source: Source::new("a", "permit (principal, action, resource is Toool);"),
+        }],
         &schema,
     );
     assert!(none.is_none() && !problems.is_empty(), "a policy that is wrong is seen to be");
@@ -67,10 +70,12 @@ fn the_configuration_shown_is_read_and_whole() {
     ] {
         assert!(sample.contains(place), "{place}");
         let problems = problems(&sample.replacen(place, unknown, 1));
-        let help = problems.iter().find(|problem| problem.message.contains("zzzzzzzz")).unwrap().help.as_deref().unwrap();
+        let help =
+            problems.iter().find(|problem| problem.message.contains("zzzzzzzz")).unwrap().help.as_deref().unwrap();
         let keys: Vec<&str> = help.split('`').skip(1).step_by(2).collect();
         for key in &keys {
-            let told = [format!("`{key}`"), format!("`{key}:"), format!("{{{key}"), format!(".{key}`"), format!(" {key}:")];
+            let told =
+                [format!("`{key}`"), format!("`{key}:"), format!("{{{key}"), format!(".{key}`"), format!(" {key}:")];
             assert!(told.iter().any(|form| text.contains(form)), "`{key}` is not on the page");
         }
         known += keys.len();
