@@ -1,5 +1,6 @@
 //! `toolgate serve`: from the configuration to a running service, and in order back down.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -32,6 +33,9 @@ pub(super) struct Serve {
     /// The form of the log on standard error; RUST_LOG filters it
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    /// Threads that answer requests; by default as many as the process has cores
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
 }
 
 /// What cannot be started or kept running, in one sentence.
@@ -61,7 +65,11 @@ impl Serve {
         if !loaded.warnings.is_empty() {
             eprintln!("{}", render(&loaded.warnings, color()));
         }
-        let served = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeFailure::from);
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        if let Some(workers) = self.workers {
+            runtime.worker_threads(workers.get());
+        }
+        let served = runtime.enable_all().build().map_err(ServeFailure::from);
         match served.and_then(|runtime| runtime.block_on(self.serve(loaded))) {
             Ok(()) => Exit::Success,
             Err(error) => {

@@ -1,0 +1,235 @@
+"""How fast toolgate is: one core of it against a bare server on the same core, loaded alike and in turn.
+
+    make bench                        the whole of it, about three minutes
+    make bench ARGS="--rounds 1 --seconds 1"
+
+Prints a table and writes target/bench/result.json. What each figure means is in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+WORK = ROOT / "target/bench"
+CONFIG = ROOT / "bench/toolgate.yaml"
+TOOLGATE = ROOT / "target/release/toolgate"
+TOOLS = ROOT / "target/release/examples/bench"
+AUDIT = WORK / "audit.jsonl"
+
+GATE, ADMIN, BARE = "127.0.0.1:19191", "127.0.0.1:19192", "127.0.0.1:19193"
+METHOD = "/envoy.service.auth.v3.Authorization/Check"
+SERVER_CORE, LOAD_CORE = "0", "1"
+LOADS = [(1, 32), (8, 32)]
+PATIENCE_S = 20.0
+
+
+@dataclass
+class Round:
+    """One server under one load for some seconds."""
+
+    requests: int
+    per_second: float
+    cpu_micros: float
+    p50: float
+    p99: float
+    generator_busy: float
+
+
+@dataclass
+class Load:
+    """Both servers under one load."""
+
+    connections: int
+    streams: int
+    toolgate: list[Round] = field(default_factory=list)
+    bare: list[Round] = field(default_factory=list)
+
+    def ratio(self) -> float:
+        """Throughput of toolgate to that of the bare server: the median over the pairs."""
+        return statistics.median(a.per_second / b.per_second for a, b in zip(self.toolgate, self.bare, strict=True))
+
+
+def fail(message: str) -> None:
+    sys.exit(f"bench: {message}")
+
+
+def require_tools() -> None:
+    """Linux with two cores, and the load generator, which is installed if that is allowed."""
+    if not hasattr(os, "sched_getaffinity") or not {0, 1} <= os.sched_getaffinity(0):
+        fail("two cores of a Linux machine are needed: one for the server, one for the load")
+    if shutil.which("h2load"):
+        return
+    install = ["apt-get", "install", "-y", "nghttp2-client"]
+    if os.geteuid() != 0 or shutil.which("apt-get") is None or subprocess.run(install).returncode != 0:
+        fail(f"h2load is missing; as root: {' '.join(install)}")
+
+
+def wait_for(address: str) -> None:
+    host, port = address.split(":")
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
+            return
+        time.sleep(0.02)
+    fail(f"nothing listens on {address}")
+
+
+@contextlib.contextmanager
+def serving(command: list[str], address: str) -> Iterator[int]:
+    """A server on its core. Yields its process id, which is also that of the program: taskset replaces itself."""
+    with socket.socket() as probe:
+        host, port = address.split(":")
+        if probe.connect_ex((host, int(port))) == 0:
+            fail(f"{address} is taken")
+    process = subprocess.Popen(["taskset", "-c", SERVER_CORE, *command], stdout=subprocess.DEVNULL)
+    try:
+        wait_for(address)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process (proc(5): fields 14 and 15 of stat, the second being in parentheses)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def decisions() -> dict[str, int]:
+    """How many decisions toolgate has made, by reason."""
+    text = urllib.request.urlopen(f"http://{ADMIN}/metrics", timeout=PATIENCE_S).read().decode()
+    counts: dict[str, int] = {}
+    for reason, count in re.findall(r'^toolgate_decisions_total\{reason="(\w+)".*\} (\d+)$', text, re.MULTILINE):
+        counts[reason] = counts.get(reason, 0) + int(count)
+    return counts
+
+
+def fire(address: str, pid: int, load: Load, seconds: float) -> Round:
+    """One round of load."""
+    log = WORK / "h2load.tsv"
+    log.unlink(missing_ok=True)
+    command = ["taskset", "-c", LOAD_CORE, "h2load", f"-D{seconds}", f"-c{load.connections}", f"-m{load.streams}"]
+    command += [f"--log-file={log}", f"-d{WORK / 'check.bin'}", "-H", "content-type: application/grpc"]
+    command += ["-H", "te: trailers", f"http://{address}{METHOD}"]
+    before, own_before = cpu_seconds(pid), children_seconds()
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    cpu, own = cpu_seconds(pid) - before, children_seconds() - own_before
+    totals = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored", output)
+    if totals is None or totals[1] != totals[2]:
+        fail(f"not every request was answered:\n{output}")
+    done = int(totals[1])
+    micros = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
+    return Round(
+        requests=done,
+        per_second=done / seconds,
+        cpu_micros=cpu / done * 1e6,
+        p50=micros[len(micros) // 2],
+        p99=micros[len(micros) * 99 // 100],
+        generator_busy=own / seconds,
+    )
+
+
+def children_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def require_allow() -> None:
+    """h2load does not look at answers, so one is looked at before anything is measured."""
+    answer = subprocess.run([TOOLS, "probe", GATE, WORK], check=True, capture_output=True, text=True).stdout
+    if not answer.startswith("allow"):
+        fail(f"toolgate answers {answer.strip()!r}, so there is nothing to measure")
+
+
+def take_records() -> int:
+    """How many allows were recorded since the last time. The file is emptied, so that the disk does not fill up."""
+    records = AUDIT.read_bytes().count(b'"decision":"allow"')
+    os.truncate(AUDIT, 0)
+    return records
+
+
+def require_only_allows(sent: int, recorded: int) -> None:
+    """After the load: every decision was an allow, every one is on record, and no request went without."""
+    counts = decisions()
+    allowed = counts.pop("allow", 0)
+    denied = {reason: count for reason, count in counts.items() if count}
+    if denied or recorded != allowed or allowed < sent:
+        fail(f"{sent} requests, {allowed} allowed, {recorded} on record, others: {denied}")
+
+
+def measure(rounds: int, seconds: float) -> tuple[list[Load], int]:
+    """The loads in turn, toolgate before the bare server in each pair; and how many decisions were made."""
+    gate = [str(TOOLGATE), "serve", "--config", str(CONFIG), "--workers", "1"]
+    loads = [Load(connections, streams) for connections, streams in LOADS]
+    with serving(gate, GATE) as gate_pid, serving([str(TOOLS), "bare", BARE], BARE) as bare_pid:
+        require_allow()
+        sent, recorded = 1, take_records()
+        for load in loads:
+            for turn in range(rounds + 1):
+                ours = fire(GATE, gate_pid, load, seconds)
+                sent, recorded = sent + ours.requests, recorded + take_records()
+                theirs = fire(BARE, bare_pid, load, seconds)
+                if turn > 0:  # The first pair warms both up.
+                    load.toolgate.append(ours)
+                    load.bare.append(theirs)
+        require_only_allows(sent, recorded)
+        return loads, recorded
+
+
+def report(loads: list[Load], steps: dict[str, float], allowed: int) -> None:
+    def median(rounds: list[Round], name: str) -> float:
+        return statistics.median(getattr(one, name) for one in rounds)
+
+    for load in loads:
+        ratios = [a.per_second / b.per_second for a, b in zip(load.toolgate, load.bare, strict=True)]
+        print(f"\n{load.connections} connection(s) x {load.streams} streams, {len(ratios)} pairs of rounds")
+        print(f"{'':10} {'req/s':>9} {'p50 µs':>8} {'p99 µs':>8} {'CPU µs/req':>11} {'generator':>10}")
+        for name in ("toolgate", "bare"):
+            rounds = getattr(load, name)
+            values = [median(rounds, key) for key in ("per_second", "p50", "p99", "cpu_micros")]
+            busy = median(rounds, "generator_busy")
+            print(f"{name:10} {values[0]:9,.0f} {values[1]:8,.0f} {values[2]:8,.0f} {values[3]:11.1f} {busy:10.0%}")
+        print(f"ratio {load.ratio():.3f} (from {min(ratios):.3f} to {max(ratios):.3f})")
+    print("\nCPU of one decision in one thread, µs")
+    for step, micros in steps.items():
+        print(f"  {step:40} {micros:7.2f}")
+    print(f"\n{allowed:,} decisions, every one an allow and on record")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="pairs of rounds for each load")
+    parser.add_argument("--seconds", type=int, default=4, help="length of one round")
+    arguments = parser.parse_args()
+    require_tools()
+    shutil.rmtree(WORK, ignore_errors=True)
+    print(subprocess.run([TOOLS, "prepare", WORK], check=True, capture_output=True, text=True).stdout.strip())
+    command = ["taskset", "-c", SERVER_CORE, TOOLS, "steps", CONFIG, WORK]
+    steps = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    loads, allowed = measure(arguments.rounds, arguments.seconds)
+    report(loads, steps, allowed)
+    result = {"loads": [asdict(load) | {"ratio": load.ratio()} for load in loads], "steps_micros": steps}
+    (WORK / "result.json").write_text(json.dumps(result, indent=2))
+    for large in (AUDIT, WORK / "steps.jsonl", WORK / "h2load.tsv"):
+        large.unlink()
+
+
+if __name__ == "__main__":
+    main()
