@@ -121,7 +121,7 @@ def record_of(demo: Demo, action: str) -> dict[str, Any]:
     return next(
         record
         for record in reversed(demo.toolgate.audit())
-        if "actions" not in record or any(action in one for one in record["actions"])
+        if not record["actions"] or any(action in one for one in record["actions"])
     )
 
 
@@ -180,6 +180,7 @@ def leave_something_to_try(demo: Demo) -> None:
     message = mcp.call("get_forecast", city="Oslo", days=3)
     (WORK / "call").write_text("".join(f"{name}: {value}\n" for name, value in message.headers))
     (WORK / "forecast.json").write_text(json.dumps(json.loads(message.body), indent=2) + "\n")
+    (WORK / "ten-days.json").write_bytes(mcp.handshake_call("get_forecast", city="Oslo", days=10).body + b"\n")
     curl = f"curl -i {demo.origin}/weather -H @.demo/call"
     binary = paths.toolgate()
     shown = binary.relative_to(paths.ROOT) if binary.is_relative_to(paths.ROOT) else binary
@@ -193,10 +194,10 @@ Try it by hand, from {paths.ROOT}. Carol's token is in .demo/carol.token, her ca
   # without a token: told where to get one, and there, from whom
   {curl} -d @.demo/forecast.json
   curl -i {demo.origin}/.well-known/oauth-protected-resource/weather
-  # one decision and why
-  {shown} explain -c .demo/toolgate.yaml --server weather --token "$(cat .demo/carol.token)" --message .demo/forecast.json
-  # every decision so far
-  cat .demo/audit.jsonl
+  # ten days again: why not
+  {shown} explain -c .demo/toolgate.yaml --server weather --token "$(cat .demo/carol.token)" --message .demo/ten-days.json
+  # the last decision, as recorded
+  tail -n 1 .demo/audit.jsonl
 
 The policies are in demo/policies, the logs in .demo.""")
 
@@ -207,7 +208,8 @@ def main() -> int:
     arguments.add_argument("--once", action="store_true", help="end after the story")
     options = arguments.parse_args()
     logging.disable(logging.CRITICAL)  # the SDK logs what the table says
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: in the background it would be ignored
+        signal.signal(ending, signal.default_int_handler)
     try:
         with running() as demo:
             print(f"Envoy at {demo.origin} asks toolgate about every request to two MCP servers.\n")

@@ -102,10 +102,25 @@ impl Node {
         text.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
+    /// Bytes of the text.
+    fn len(&self) -> u32 {
+        self.end - self.start
+    }
+
+    /// The content of a string node as it is written.
+    fn quoted<'d>(&self, text: &'d str) -> &'d str {
+        text.get(self.start as usize + 1..(self.end as usize).saturating_sub(1)).unwrap_or_default()
+    }
+
     /// The content of a string node with its escapes resolved.
     fn string<'d>(&self, text: &'d str) -> Cow<'d, str> {
-        let quoted = text.get(self.start as usize + 1..(self.end as usize).saturating_sub(1)).unwrap_or_default();
+        let quoted = self.quoted(text);
         if self.tag == Tag::Escaped { Cow::Owned(text::unescape(quoted)) } else { Cow::Borrowed(quoted) }
+    }
+
+    /// Whether a string node means exactly `wanted`.
+    fn is_string(&self, text: &str, wanted: &str) -> bool {
+        if self.tag == Tag::Escaped { text::unescape(self.quoted(text)) == wanted } else { self.quoted(text) == wanted }
     }
 }
 
@@ -180,7 +195,7 @@ impl<'d> Value<'d> {
 
     /// The member of an object whose key, with escapes resolved, is exactly `key`.
     pub fn get(self, key: &str) -> Option<Value<'d>> {
-        self.entries().find(|(name, _)| name.node.string(name.text) == key).map(|(_, value)| value)
+        self.entries().find(|(name, _)| name.node.is_string(name.text, key)).map(|(_, value)| value)
     }
 
     /// How many items an array or members an object has; 0 for any other kind.

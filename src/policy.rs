@@ -9,30 +9,30 @@ pub mod catalog;
 pub mod evaluate;
 pub mod model;
 pub mod names;
+pub mod paths;
+pub mod plan;
 pub mod query;
 pub mod resource;
 pub mod schema;
 pub mod stepup;
 pub mod subject;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use cedar_policy::{Context, Entities};
+use cedar_policy::Context;
 
 use crate::mcp::Operation;
 use crate::policy::bundle::Bundle;
 use crate::policy::evaluate::{Conclusion, Refusal, Verdicts};
-use crate::policy::model::{ActionModel, MissingAction, ServerModel};
-use crate::policy::query::{BaseActions, Query, RequestFacts, Unknown, base_actions, queries};
+use crate::policy::model::ServerModel;
+use crate::policy::query::{Query, RequestFacts, Unknown, queries};
 use crate::policy::stepup::Published;
 use crate::policy::subject::{ScopeHierarchy, Subject};
 
-/// Validated policies with the model that they were validated against.
+/// Validated policies of one generation.
 #[derive(Debug)]
 pub struct Engine {
     bundle: Bundle,
-    base: HashMap<&'static str, ActionModel>,
     generation: u64,
 }
 
@@ -62,20 +62,10 @@ pub struct Target {
     pub resource: Arc<str>,
 }
 
-impl BaseActions for Engine {
-    fn base(&self, id: &str) -> Option<&ActionModel> {
-        self.base.get(id)
-    }
-}
-
 impl Engine {
-    /// An engine over `bundle`, whose schema has the actions `actions`.
-    ///
-    /// # Errors
-    /// [`MissingAction`] if the schema lacks an action of the base schema.
-    pub fn new(bundle: Bundle, actions: &Entities, generation: u64) -> Result<Self, MissingAction> {
-        let base = base_actions().map(|id| Ok((id, ActionModel::new(id, actions)?)));
-        Ok(Self { bundle, base: base.collect::<Result<_, MissingAction>>()?, generation })
+    /// An engine over `bundle`.
+    pub fn new(bundle: Bundle, generation: u64) -> Self {
+        Self { bundle, generation }
     }
 
     /// The policies.
@@ -87,7 +77,7 @@ impl Engine {
     /// asked, for the record.
     pub fn evaluate(&self, question: &Question<'_>, targets: &mut Vec<Target>) -> Conclusion {
         let mut verdicts = Verdicts::default();
-        match queries(question.operation, question.server, self) {
+        match queries(question.operation, question.server) {
             Err(Unknown::Method) => verdicts.refuse(Refusal::MethodUnknown),
             Err(Unknown::Tool) => verdicts.refuse(Refusal::ToolUnknown),
             Ok(queries) => {
@@ -107,24 +97,23 @@ impl Engine {
 
     fn answer(&self, question: &Question<'_>, query: &Query<'_>, verdicts: &mut Verdicts) -> Result<(), Refusal> {
         let subject = question.subject;
-        if let Some(claim) = subject.unrepresentable() {
+        if let Some(claim) = subject.unrepresentable_among(&query.route.reads().attributes) {
             return Err(Refusal::ClaimUnrepresentable(claim.to_owned()));
         }
-        let mut pairs = query.context(question.facts).map_err(|at| Refusal::ArgumentUnrepresentable(at.pointer))?;
-        pairs.push(("token".to_owned(), subject.token().clone()));
-        let context = Context::from_pairs(pairs).map_err(|_| Refusal::Internal)?;
-        let answer = self.ask(query, subject, subject.entity().clone(), context.clone())?;
-        verdicts.add(answer);
+        let members =
+            query.context(subject, question.facts).map_err(|at| Refusal::ArgumentUnrepresentable(at.pointer))?;
+        let context = Context::from_pairs(members).map_err(|_| Refusal::Internal)?;
+        verdicts.add(&self.ask(query, subject, subject.entity().clone(), &[], context.clone())?);
         // Only a plain denial can lack a scope: an error or a login is cured otherwise.
         if let Some(Refusal::Denied { .. }) = verdicts.refusal()
             && let Some(cure) = self.scopes_that_cure(query, subject, question.hierarchy, context, question.published)
         {
-            verdicts.refuse(cure);
+            verdicts.cure(cure);
         }
         Ok(())
     }
 }
 
 fn target(query: &Query<'_>) -> Target {
-    Target { action: query.action.text().clone(), resource: query.resource_text.clone() }
+    Target { action: query.route.action_text().clone(), resource: query.resource_text.clone() }
 }

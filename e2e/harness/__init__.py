@@ -1,1 +1,1 @@
-"""What the end-to-end suite and the demo share: keys and tokens made on the spot, and real parts started and stopped."""
+"""What the end-to-end suite and the demo share: keys and tokens made on the spot, real parts started and stopped."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,6 +46,12 @@ def answers(port: int) -> bool:
     return False
 
 
+def _end_with_parent() -> None:
+    """Linux tells the child when we are gone, however we went: nothing is left behind (prctl(2), PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 class Service:
     """One running program."""
 
@@ -54,7 +62,11 @@ class Service:
         with log.open("wb") as out:
             # A session of its own: Ctrl-C in a terminal reaches us, and we stop things in order.
             self._process = subprocess.Popen(
-                [str(part) for part in command], stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+                [str(part) for part in command],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
 
     def wait(self, ready: Callable[[], bool], limit_s: float = START_LIMIT_S) -> None:

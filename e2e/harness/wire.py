@@ -1,4 +1,4 @@
-"""HTTP as it is written: repeated headers stay repeated, paths are sent as given, nothing is added but what is asked."""
+"""HTTP as it is written: repeated headers stay repeated, paths are sent as given, nothing is added unasked."""
 
 from __future__ import annotations
 

@@ -48,8 +48,10 @@ def test_one_record_for_each_request(servers: dict[str, McpServer], tmp_path: Pa
         assert len(asked()) == len(records)
         for line in asked():
             record = by_id[line["decision_id"]]
-            for field in ("decision", "reason", "policies", "action"):
+            for field in ("decision", "reason", "policies", "principal", "generation"):
                 assert (line[field] or None) == (record.get(field) or None), f"{field}\n{line}\n{record}"
+            for field in ("action", "resource"):
+                assert (line[field] or None) == (", ".join(record[f"{field}s"]) or None), f"{field}\n{line}\n{record}"
         text = stack.toolgate.audit_file.read_text()
         assert stack.token(CAROL).split(".")[0] not in text, "a token is in the audit"
 

@@ -1,4 +1,4 @@
-"""Real MCP clients of both generations, in each shape: what is permitted works, a denial is an error of that one call."""
+"""Real MCP clients of both generations, in each shape: what is permitted works, a denial ends one call only."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ const CLAIM_TYPES: [(&str, ClaimType); 6] = [
     ("Set<Long>", ClaimType::SetOfLong),
 ];
 
-fn claim(name: Spanned<&str>, field: &Field<'_>) -> Option<ClaimRule> {
+fn claim(name: &Spanned<&str>, field: &Field<'_>) -> Option<ClaimRule> {
     if name.value.is_empty() || BUILT_IN.contains(&name.value) {
         let help = format!("choose another name; `{}` are given by toolgate", BUILT_IN.join("`, `"));
         field.report(Fault::new("is not a free name for an attribute", help));

@@ -92,18 +92,18 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn flag(&self) -> Option<bool> {
-        match &self.node.data {
-            Data::Bool(value) => Some(*value),
-            _ => self.mismatch("`true` or `false`", "write `true` or `false`, without quotes"),
+        if let Data::Bool(value) = &self.node.data {
+            return Some(*value);
         }
+        self.mismatch("`true` or `false`", "write `true` or `false`, without quotes")
     }
 
     /// A plain number, or text that is not a number: whatever stands there, as it was written.
     pub(super) fn amount(&self) -> Option<&'a str> {
-        match &self.node.data {
-            Data::Number(text) | Data::Text(text) => Some(text),
-            _ => self.mismatch("a whole number", "write a number"),
+        if let Data::Number(text) | Data::Text(text) = &self.node.data {
+            return Some(text);
         }
+        self.mismatch("a whole number", "write a number")
     }
 
     /// One of a few words.
@@ -153,8 +153,12 @@ impl<'a> Field<'a> {
     }
 
     /// Every entry of a mapping whose keys are the author's.
-    pub(super) fn entries<T>(&self, mut read: impl FnMut(Spanned<&'a str>, &Field<'a>) -> Option<T>) -> Option<Vec<T>> {
-        let entry = |entry: &Entry<'a>| read(Spanned { value: entry.name, span: entry.key.span.clone() }, &entry.field);
+    pub(super) fn entries<T>(
+        &self,
+        mut read: impl FnMut(&Spanned<&'a str>, &Field<'a>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let entry =
+            |entry: &Entry<'a>| read(&Spanned { value: entry.name, span: entry.key.span.clone() }, &entry.field);
         Some(self.mapping()?.iter().filter_map(entry).collect())
     }
 
@@ -229,7 +233,9 @@ impl<'a> Field<'a> {
                 Fault::new(format!("has {what}"), "write the value out: anchors, aliases and tags are not read")
             }
             Data::Null => Fault::new("has no value", "write a value, or remove the key"),
-            other => Fault::new(format!("must be {wanted}, not {}", other.noun()), help),
+            Data::Bool(_) | Data::Number(_) | Data::Text(_) | Data::List(_) | Data::Map(_) => {
+                Fault::new(format!("must be {wanted}, not {}", self.node.data.noun()), help)
+            }
         })
     }
 

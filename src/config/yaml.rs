@@ -20,13 +20,10 @@ pub(super) struct Node {
 impl Node {
     /// The `name` of every item of the list under `key`, wherever such things are.
     pub(super) fn names_in(&self, key: &str) -> Vec<String> {
-        let items = match self.value_of(key).map(|node| &node.data) {
-            Some(Data::List(items)) => items.as_slice(),
-            _ => &[],
-        };
-        let name = |item: &Node| match &item.value_of("name")?.data {
-            Data::Text(name) => Some(name.clone()),
-            _ => None,
+        let Some(Data::List(items)) = self.value_of(key).map(|node| &node.data) else { return Vec::new() };
+        let name = |item: &Node| {
+            let Data::Text(name) = &item.value_of("name")?.data else { return None };
+            Some(name.clone())
         };
         items.iter().filter_map(name).collect()
     }

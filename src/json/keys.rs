@@ -41,7 +41,11 @@ pub(super) fn check(text: &str, below: &[Node]) -> Result<(), JsonError> {
     let keys = small.get(..count).unwrap_or_default();
     for (index, key) in keys.iter().enumerate() {
         let name = key.text(text);
-        if let Some(other) = keys.iter().take(index).find(|other| other.text(text).eq_ignore_ascii_case(name)) {
+        if let Some(other) = keys
+            .iter()
+            .take(index)
+            .find(|other| other.len() == key.len() && other.text(text).eq_ignore_ascii_case(name))
+        {
             return Err(collision(text, key, other));
         }
     }

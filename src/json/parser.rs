@@ -7,8 +7,8 @@ use super::{JsonError, Limits, Node, Tag, keys};
 /// make those comparisons cost; the keys of real messages are shorter.
 const SHORT_KEY: usize = 64;
 
-/// Nodes to make room for at first: most messages need no more, and a small one wastes half a kilobyte.
-const FIRST_NODES: usize = 32;
+/// Nodes to make room for at first: most messages need no more, and a small one wastes a kilobyte.
+const FIRST_NODES: usize = 64;
 
 pub(super) struct Parser<'a> {
     text: &'a str,
@@ -171,24 +171,26 @@ impl<'a> Parser<'a> {
     }
 
     fn number(&mut self) -> Result<Tag, JsonError> {
-        self.skip(b"-");
-        if !self.skip(b"0") {
+        self.skip(|byte| byte == b'-');
+        if !self.skip(|byte| byte == b'0') {
             self.digits()?;
         }
-        if self.skip(b".") {
+        if self.skip(|byte| byte == b'.') {
             self.digits()?;
         }
-        if self.skip(b"eE") {
-            self.skip(b"+-");
+        if self.skip(|byte| matches!(byte, b'e' | b'E')) {
+            self.skip(|byte| matches!(byte, b'+' | b'-'));
             self.digits()?;
         }
         Ok(Tag::Number)
     }
 
     fn digits(&mut self) -> Result<(), JsonError> {
-        let before = self.at;
-        self.skip_while(|byte| byte.is_ascii_digit());
-        if self.at == before { Err(self.syntax()) } else { Ok(()) }
+        if !self.skip(|byte| byte.is_ascii_digit()) {
+            return Err(self.syntax());
+        }
+        while self.skip(|byte| byte.is_ascii_digit()) {}
+        Ok(())
     }
 
     fn word(&mut self, word: &str, tag: Tag) -> Result<Tag, JsonError> {
@@ -200,20 +202,14 @@ impl<'a> Parser<'a> {
     }
 
     fn space(&mut self) {
-        self.skip_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+        while self.skip(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {}
     }
 
-    /// Steps over the next byte if it is one of `bytes`.
-    fn skip(&mut self, bytes: &[u8]) -> bool {
-        let found = self.peek().is_some_and(|byte| bytes.contains(&byte));
+    /// Steps over the next byte if it is `wanted`.
+    fn skip(&mut self, wanted: impl Fn(u8) -> bool) -> bool {
+        let found = self.peek().is_some_and(wanted);
         self.at += usize::from(found);
         found
-    }
-
-    fn skip_while(&mut self, wanted: impl Fn(u8) -> bool) {
-        while self.peek().is_some_and(&wanted) {
-            self.at += 1;
-        }
     }
 
     fn peek(&self) -> Option<u8> {

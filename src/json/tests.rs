@@ -107,6 +107,23 @@ fn nothing_but_one_value() {
 }
 
 #[test]
+fn every_byte_ends_a_plain_run_or_passes_wherever_it_stands() {
+    for byte in 0..=0x7f {
+        let stops = byte < 0x20 || byte == b'"' || byte == b'\\';
+        for (before, after) in (0..20).flat_map(|before| [0, 1, 20].map(|after| (before, after))) {
+            for around in [b' ', 0x7f, b'!', 0xff] {
+                let text = [vec![around; before], vec![byte], vec![around; after]].concat();
+                assert_eq!(
+                    text::plain_run(&text),
+                    if stops { before } else { text.len() },
+                    "{byte:#x} after {before} of {around:#x}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn surrogates_come_in_pairs() {
     check(r#""\ud83d\ude00""#, Ok(r#""\ud83d\ude00""#));
     for (text, at) in [

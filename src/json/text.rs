@@ -2,9 +2,6 @@
 
 use std::borrow::Cow;
 
-/// Bytes looked at together; the compiler turns one block into a few vector comparisons.
-const BLOCK: usize = 32;
-
 /// Why a text does not continue a backslash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadEscape {
@@ -14,12 +11,24 @@ pub(super) enum BadEscape {
 
 /// How many bytes pass before the string ends, an escape begins, or a control character breaks it.
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
-    let stops = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-    let (blocks, _) = bytes.as_chunks::<BLOCK>();
-    let plain =
-        blocks.iter().take_while(|block| !block.iter().fold(false, |found, byte| found | stops(byte))).count() * BLOCK;
-    let tail = bytes.get(plain..).unwrap_or_default();
-    plain + tail.iter().position(stops).unwrap_or(tail.len())
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let stops = stops(u64::from_le_bytes(*word));
+        if stops != 0 {
+            return index * 8 + stops.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_stop = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    words.len() * 8 + tail.iter().position(is_stop).unwrap_or(tail.len())
+}
+
+/// The high bit of each byte of `word` that stops a run, eight looked at together. The lowest such bit is exact; above it a
+/// borrow may have set others.
+fn stops(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    let below_space = word.wrapping_sub(ONES * 0x20) & !word;
+    (below_space | zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')))) & (ONES << 7)
 }
 
 /// The character that the escape at the beginning of `text` stands for, its backslash already read, and the escape's

@@ -286,6 +286,12 @@ fn look_alikes_of_known_keys_are_refused() {
     for (body, known) in cases {
         refuses(&body, &[], Malformed::FoldedKey(known));
     }
+    let fields = "name arguments uri taskId ref argument context notifications _meta cursor level protocolVersion task requestState inputResponses";
+    for known in fields.split(' ') {
+        let params = format!(r#"{{"{}":1}}"#, known.to_uppercase());
+        let error = read_described(&request("x/y", &params), &[]).unwrap_err().error;
+        assert!(matches!(error, McpError::Malformed(Malformed::FoldedKey(name)) if name == known), "{known}: {error}");
+    }
     // A tool's arguments and other people's metadata may be called anything.
     accepts(
         &request("tools/call", r#"{"name":"a","arguments":{"Name":1,"URI":2},"_meta":{"Name":3}}"#),

@@ -6,6 +6,7 @@
 use cedar_policy::RestrictedExpression;
 
 use crate::json::{Kind, Value, fold};
+use crate::policy::paths::Need;
 use crate::token::decimal;
 
 /// How deep argument types may nest. A catalogue is an operator's file, so this bounds mistakes, not attacks.
@@ -114,28 +115,33 @@ impl RecordType {
         record
     }
 
-    /// The Cedar record of `object`, the pairs in the order of the type.
+    /// The members of `object` that are needed, in the order of the type.
     ///
     /// # Errors
-    /// [`Unrepresentable`] at the first member that is missing though required, or does not fit its type, or whose name
-    /// differs from a declared one only in case (some servers match names without case).
+    /// [`Unrepresentable`] at the first needed member that is missing though required, or does not fit its type, or has
+    /// a look-alike that differs from it only in case (some servers match names without case).
     pub fn value(
         &self,
         object: Option<Value<'_>>,
+        need: Need<'_>,
         at: &str,
     ) -> Result<Vec<(String, RestrictedExpression)>, Unrepresentable> {
-        self.refuse_folded_names(object, at)?;
-        let mut pairs = Vec::with_capacity(self.fields.len());
+        let mut members = Vec::new();
         for field in &self.fields {
-            let value = object.and_then(|object| object.get(&field.name)).filter(|value| !value.is_null());
+            let need = need.member(&field.name);
+            if need == Need::Nothing {
+                continue;
+            }
             let pointer = || format!("{at}/{}", escaped(&field.name));
-            match value {
-                Some(value) => pairs.push((field.name.clone(), field.kind.value(value, &pointer)?)),
-                None if field.required => return Err(Unrepresentable { pointer: pointer() }),
+            match object.and_then(|object| object.get(&field.name)).filter(|value| !value.is_null()) {
+                Some(value) => members.push((field.name.clone(), field.kind.value(value, need, &pointer)?)),
+                None if field.required || object.is_some_and(|object| has_look_alike(object, &field.name)) => {
+                    return Err(Unrepresentable { pointer: pointer() });
+                }
                 None => {}
             }
         }
-        Ok(pairs)
+        Ok(members)
     }
 
     /// The pointers of the members of `object` that the type does not declare, at any depth; `*` stands for an index.
@@ -149,19 +155,13 @@ impl RecordType {
             }
         }
     }
+}
 
-    /// Some servers match names without case: to them `Path` is `path`, and a policy that reads `path` would see
-    /// nothing.
-    fn refuse_folded_names(&self, object: Option<Value<'_>>, at: &str) -> Result<(), Unrepresentable> {
-        for (name, _) in object.into_iter().flat_map(Value::members) {
-            let declared =
-                || self.fields.iter().map(|field| &field.name).chain(self.hidden.iter().map(|hidden| &hidden.name));
-            if !declared().any(|known| *known == *name) && declared().any(|known| fold(known) == fold(&name)) {
-                return Err(Unrepresentable { pointer: format!("{at}/{}", escaped(&name)) });
-            }
-        }
-        Ok(())
-    }
+/// Whether `object` has a member that is `name` but for its case: to some servers `Path` is `path`, while a policy that
+/// reads `path` sees nothing.
+fn has_look_alike(object: Value<'_>, name: &str) -> bool {
+    let folded = fold(name);
+    object.members().any(|(member, _)| *member != *name && fold(&member) == folded)
 }
 
 /// A member's name as a segment of a JSON pointer (RFC 6901 §3).
@@ -231,32 +231,33 @@ impl ArgumentType {
         if resolved == Err(Unexposed::TooDeep) { Err(Unexposed::Recursive) } else { resolved }
     }
 
-    fn value(&self, value: Value<'_>, pointer: &dyn Fn() -> String) -> Result<RestrictedExpression, Unrepresentable> {
+    fn value(
+        &self,
+        value: Value<'_>,
+        need: Need<'_>,
+        pointer: &dyn Fn() -> String,
+    ) -> Result<RestrictedExpression, Unrepresentable> {
+        // Nobody looks at the value itself.
+        if need == Need::Presence {
+            return Ok(RestrictedExpression::new_bool(true));
+        }
         let unfit = || Unrepresentable { pointer: pointer() };
         match self {
-            Self::String => {
-                value.as_str().map(|text| RestrictedExpression::new_string(text.into_owned())).ok_or_else(unfit)
+            Self::String => value.as_str().map(|text| RestrictedExpression::new_string(text.into_owned())),
+            Self::Bool => value.as_bool().map(RestrictedExpression::new_bool),
+            Self::Long => value.as_i64().map(RestrictedExpression::new_long),
+            Self::Decimal => value.as_number().and_then(decimal).map(RestrictedExpression::new_decimal),
+            Self::Set(kind) if value.kind() == Kind::Array => {
+                let items: Result<Vec<_>, _> =
+                    value.items().map(|item| kind.value(item, Need::Whole, pointer)).collect();
+                Some(RestrictedExpression::new_set(items?))
             }
-            Self::Bool => value.as_bool().map(RestrictedExpression::new_bool).ok_or_else(unfit),
-            Self::Long => value.as_i64().map(RestrictedExpression::new_long).ok_or_else(unfit),
-            Self::Decimal => {
-                let text = value.as_number().and_then(decimal).ok_or_else(unfit)?;
-                Ok(RestrictedExpression::new_decimal(text))
+            Self::Record(record) if value.kind() == Kind::Object => {
+                RestrictedExpression::new_record(record.value(Some(value), need, &pointer())?).ok()
             }
-            Self::Set(kind) => {
-                if value.kind() != Kind::Array {
-                    return Err(unfit());
-                }
-                let items: Result<Vec<_>, _> = value.items().map(|item| kind.value(item, pointer)).collect();
-                Ok(RestrictedExpression::new_set(items?))
-            }
-            Self::Record(record) => {
-                if value.kind() != Kind::Object {
-                    return Err(unfit());
-                }
-                RestrictedExpression::new_record(record.value(Some(value), &pointer())?).map_err(|_| unfit())
-            }
+            Self::Set(_) | Self::Record(_) => None,
         }
+        .ok_or_else(unfit)
     }
 }
 

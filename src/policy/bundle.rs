@@ -1,6 +1,6 @@
 //! Policy files, parsed and validated as one set. Nothing leaves here that strict validation has not passed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -10,6 +10,8 @@ use cedar_policy::{
 use miette::Diagnostic;
 
 use crate::policy::names::EntityKind;
+use crate::policy::paths::Reads;
+use crate::policy::plan::PolicyIndex;
 use crate::problem::{Problem, Severity, Source};
 
 /// One file of policies.
@@ -22,21 +24,20 @@ pub struct PolicyFile {
 }
 
 /// A whole policy set: strictly validated, every policy under its own id.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Bundle {
-    set: PolicySet,
-    policies: HashMap<PolicyId, PolicyFacts>,
+    policies: Vec<BundledPolicy>,
+    by_id: HashMap<PolicyId, PolicyIndex>,
+    actions: ActionIndex,
 }
 
-/// What toolgate itself reads of a policy.
-#[derive(Debug, Clone)]
-pub struct PolicyFacts {
+/// One policy, and what toolgate itself reads of it.
+#[derive(Debug)]
+pub struct BundledPolicy {
+    /// The policy.
+    pub policy: Policy,
     /// Its `@id`, or file name and position.
     pub id: Arc<str>,
-    /// Permit or forbid.
-    pub effect: Effect,
-    /// Which actions it speaks of.
-    pub actions: ActionConstraint,
     /// `@advice`: what the caller is told when this forbid denied.
     pub advice: Option<String>,
     /// `@acr`: the authentication context class that would lift this forbid (RFC 9470).
@@ -45,29 +46,38 @@ pub struct PolicyFacts {
     pub max_age: Option<u64>,
     /// The scopes that it names.
     pub scopes: Vec<String>,
+    /// What its conditions read.
+    pub reads: Reads,
+}
+
+/// Policies by what their scope says of the action.
+#[derive(Debug, Default)]
+struct ActionIndex {
+    any: Vec<PolicyIndex>,
+    one: HashMap<EntityUid, Vec<PolicyIndex>>,
+    among: HashMap<EntityUid, Vec<PolicyIndex>>,
 }
 
 impl Bundle {
     /// Parses and validates `files` against `schema`: a bundle if there is no error, and every problem of every file.
     pub fn load(files: &[PolicyFile], schema: &Schema) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
+        let mut bundle = Self::default();
         let mut set = PolicySet::new();
-        let mut policies = HashMap::new();
         let mut origin: HashMap<PolicyId, &Source> = HashMap::new();
         for file in files {
-            let source = &file.source;
             for policy in parse(file, &mut problems) {
                 let id = policy.id().clone();
-                if origin.insert(id.clone(), source).is_some() {
-                    problems.push(doubled(source, &id));
+                if origin.insert(id.clone(), &file.source).is_some() {
+                    problems.push(doubled(&file.source, &id));
                     continue;
                 }
-                match PolicyFacts::read(&policy) {
-                    Ok(facts) => drop(policies.insert(id, facts)),
-                    Err(message) => problems.push(at_text(source, "@max_age", message)),
+                if let Err(error) = set.add(policy.clone()) {
+                    problems.push(whole_file(&file.source, error.to_string(), None));
                 }
-                if let Err(error) = set.add(policy) {
-                    problems.push(whole_file(source, error.to_string(), None));
+                match BundledPolicy::read(policy) {
+                    Ok(policy) => bundle.add(policy),
+                    Err(message) => problems.push(at_text(&file.source, "@max_age", message)),
                 }
             }
         }
@@ -80,12 +90,22 @@ impl Bundle {
             problems.extend(place(warning.policy_id()).map(|source| diagnosed(source, warning, Severity::Warning)));
         }
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
-        (valid.then_some(Self { set, policies }), problems)
+        (valid.then_some(bundle), problems)
     }
 
-    /// The whole set.
-    pub fn set(&self) -> &PolicySet {
-        &self.set
+    fn add(&mut self, policy: BundledPolicy) {
+        let index = self.policies.len();
+        match policy.policy.action_constraint() {
+            ActionConstraint::Any => self.actions.any.push(index),
+            ActionConstraint::Eq(action) => self.actions.one.entry(action).or_default().push(index),
+            ActionConstraint::In(list) => {
+                for group in list {
+                    self.actions.among.entry(group).or_default().push(index);
+                }
+            }
+        }
+        self.by_id.insert(policy.policy.id().clone(), index);
+        self.policies.push(policy);
     }
 
     /// How many policies there are.
@@ -98,19 +118,36 @@ impl Bundle {
         self.policies.is_empty()
     }
 
-    /// What is known of the policy `id`.
-    pub fn facts(&self, id: &PolicyId) -> Option<&PolicyFacts> {
-        self.policies.get(id)
+    /// The policy number `index`.
+    pub fn policy(&self, index: PolicyIndex) -> Option<&BundledPolicy> {
+        self.policies.get(index)
     }
 
-    /// All policies' facts, in no order.
-    pub fn all_facts(&self) -> impl Iterator<Item = &PolicyFacts> {
-        self.policies.values()
+    /// The policy with the id `id`.
+    pub fn by_id(&self, id: &PolicyId) -> Option<&BundledPolicy> {
+        self.policies.get(*self.by_id.get(id)?)
+    }
+
+    /// All policies, in the order of the files.
+    pub fn iter(&self) -> impl Iterator<Item = &BundledPolicy> {
+        self.policies.iter()
+    }
+
+    /// The policies on the action `action` and no other (`action == …`).
+    pub fn on_action(&self, action: &EntityUid) -> impl Iterator<Item = PolicyIndex> {
+        self.actions.one.get(action).into_iter().flatten().copied()
+    }
+
+    /// The policies on any action, or on a list that has `action` or one of its `groups`, each once, in order.
+    pub fn on_actions(&self, action: &EntityUid, groups: &[EntityUid]) -> Vec<PolicyIndex> {
+        let listed = std::iter::once(action).chain(groups).filter_map(|uid| self.actions.among.get(uid)).flatten();
+        let all: BTreeSet<PolicyIndex> = self.actions.any.iter().chain(listed).copied().collect();
+        all.into_iter().collect()
     }
 }
 
-impl PolicyFacts {
-    fn read(policy: &Policy) -> Result<Self, String> {
+impl BundledPolicy {
+    fn read(policy: Policy) -> Result<Self, String> {
         let text = |key| policy.annotation(key).map(str::to_owned);
         let max_age = match policy.annotation("max_age") {
             Some(seconds) => {
@@ -118,26 +155,22 @@ impl PolicyFacts {
             }
             None => None,
         };
-        let scopes =
-            policy.entity_literals().into_iter().filter(|uid| uid.type_name().basename() == EntityKind::Scope.as_str());
+        let literals = policy.entity_literals();
+        let scopes = literals.iter().filter(|uid| uid.type_name().basename() == EntityKind::Scope.as_str());
         Ok(Self {
             id: Arc::from(AsRef::<str>::as_ref(policy.id())),
-            effect: policy.effect(),
-            actions: policy.action_constraint(),
             advice: text("advice"),
             acr: text("acr"),
             max_age,
             scopes: scopes.map(|uid| uid.id().unescaped().to_owned()).collect(),
+            reads: Reads::of(&policy),
+            policy,
         })
     }
 
-    /// Whether the policy's scope admits the action `action` whose ancestors are `groups`.
-    pub fn speaks_of(&self, action: &EntityUid, groups: &[EntityUid]) -> bool {
-        match &self.actions {
-            ActionConstraint::Any => true,
-            ActionConstraint::Eq(only) => only == action,
-            ActionConstraint::In(list) => list.iter().any(|uid| uid == action || groups.contains(uid)),
-        }
+    /// Permit or forbid.
+    pub fn effect(&self) -> Effect {
+        self.policy.effect()
     }
 }
 

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, PolicyId, Request, Response,
+    AuthorizationError, Authorizer, Context, Decision, Effect, Entity, EntityUid, PolicyId, Request, Response,
 };
 
 use crate::policy::Engine;
-use crate::policy::bundle::PolicyFacts;
+use crate::policy::bundle::BundledPolicy;
 use crate::policy::query::Query;
 use crate::policy::subject::Subject;
 
@@ -68,16 +68,12 @@ pub enum Refusal {
     Internal,
 }
 
-/// Cedar's answer to one question, as it counts here.
-#[derive(Debug)]
-pub(in crate::policy) struct Answer {
-    /// Allowed, and no forbid in error.
-    pub(in crate::policy) allowed: bool,
-    /// The policies that decided.
-    pub(in crate::policy) determining: Vec<Arc<str>>,
-    /// The policies in error.
-    pub(in crate::policy) erring: Vec<Arc<str>>,
-    refusal: Option<Refusal>,
+/// Cedar's answer to one question: the policies of the winning effect, and those in error.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct Answer<'a> {
+    permits: Vec<&'a BundledPolicy>,
+    forbids: Vec<&'a BundledPolicy>,
+    erring: Vec<&'a BundledPolicy>,
 }
 
 /// The answers to all of a message's questions.
@@ -90,83 +86,108 @@ pub(in crate::policy) struct Verdicts {
 }
 
 impl Engine {
-    /// Asks Cedar one question about `principal`, which is `subject`'s entity or a variant of it.
+    /// Asks Cedar one question about `principal`, which is `subject`'s entity, or the same with the scopes `added`.
     pub(in crate::policy) fn ask(
         &self,
         query: &Query<'_>,
         subject: &Subject,
         principal: Entity,
+        added: &[EntityUid],
         context: Context,
-    ) -> Result<Answer, Refusal> {
-        let entities = query.action.entities().clone();
-        let all: Result<Entities, _> =
-            entities.add_entities(std::iter::once(principal).chain(query.entity.clone()), None);
-        let entities = all.map_err(|_| Refusal::Internal)?;
-        let (uid, action, resource) = (subject.uid().clone(), query.action.uid().clone(), query.resource.clone());
+    ) -> Result<Answer<'_>, Refusal> {
+        let base = query.route.entities().clone();
+        let own = std::iter::once(principal).chain(query.entity.clone());
+        let entities = base.add_entities(own, None).map_err(|_| Refusal::Internal)?;
+        let (uid, action, resource) = (subject.uid().clone(), query.route.action().clone(), query.resource.clone());
         let request = Request::new(uid, action, resource, context, None).map_err(|_| Refusal::Internal)?;
-        let response = Authorizer::new().is_authorized(&request, self.bundle().set(), &entities);
-        Ok(self.weigh(&response))
-    }
-
-    /// Cedar skips a policy in error; here a forbid in error denies, since it might have applied.
-    fn weigh(&self, response: &Response) -> Answer {
-        let name = |id: &PolicyId| self.bundle().facts(id).map(|facts| facts.id.clone());
-        let erring: Vec<PolicyId> = response.diagnostics().errors().map(erring_id).collect();
-        let forbid_erred =
-            erring.iter().any(|id| self.bundle().facts(id).is_none_or(|facts| facts.effect == Effect::Forbid));
-        let determining = response.diagnostics().reason();
-        let refusal = match (response.decision(), forbid_erred) {
-            (Decision::Allow, false) => None,
-            (Decision::Allow, true) => Some(Refusal::Erred),
-            (Decision::Deny, erred) => {
-                let forbids: Vec<&PolicyFacts> =
-                    response.diagnostics().reason().filter_map(|id| self.bundle().facts(id)).collect();
-                Some(if forbids.is_empty() && erred { Refusal::Erred } else { denied(&forbids) })
+        let mut answer = Answer::default();
+        for plan in query.route.plans(&query.resource, &query.ancestors) {
+            for slice in plan.slices(subject.uid(), subject.parents().iter().chain(added)) {
+                let response = Authorizer::new().is_authorized(&request, slice, &entities);
+                self.collect(&response, &mut answer)?;
             }
-        };
-        Answer {
-            allowed: refusal.is_none(),
-            determining: determining.filter_map(name).collect(),
-            erring: erring.iter().filter_map(name).collect(),
-            refusal,
         }
+        Ok(answer)
+    }
+
+    fn collect<'a>(&'a self, response: &Response, answer: &mut Answer<'a>) -> Result<(), Refusal> {
+        let known = |id: &PolicyId| self.bundle().by_id(id).ok_or(Refusal::Internal);
+        let decided = match response.decision() {
+            Decision::Allow => &mut answer.permits,
+            Decision::Deny => &mut answer.forbids,
+        };
+        for id in response.diagnostics().reason() {
+            decided.push(known(id)?);
+        }
+        for AuthorizationError::PolicyEvaluationError(error) in response.diagnostics().errors() {
+            answer.erring.push(known(error.policy_id())?);
+        }
+        Ok(())
     }
 }
 
-fn erring_id(error: &AuthorizationError) -> PolicyId {
-    let AuthorizationError::PolicyEvaluationError(error) = error;
-    error.policy_id().clone()
+impl<'a> Answer<'a> {
+    /// Whether this is an allow: Cedar's rule over all slices together, and no forbid in error, for it might have applied.
+    pub(in crate::policy) fn is_allow(&self) -> bool {
+        self.refusal().is_none()
+    }
+
+    /// The forbids that decided.
+    pub(in crate::policy) fn forbids(&self) -> &[&'a BundledPolicy] {
+        &self.forbids
+    }
+
+    /// The policies that decided: of the winning effect only.
+    pub(in crate::policy) fn determining(&self) -> &[&'a BundledPolicy] {
+        if self.forbids.is_empty() { &self.permits } else { &self.forbids }
+    }
+
+    /// The policies in error.
+    pub(in crate::policy) fn erring(&self) -> &[&'a BundledPolicy] {
+        &self.erring
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        if !self.forbids.is_empty() {
+            return Some(denied(&self.forbids));
+        }
+        if self.erring.iter().any(|policy| policy.effect() == Effect::Forbid) {
+            return Some(Refusal::Erred);
+        }
+        self.permits.is_empty().then_some(Refusal::Denied { advice: None })
+    }
 }
 
-/// The refusal that the forbids `forbids` amount to; none of them is a default deny.
-fn denied(forbids: &[&PolicyFacts]) -> Refusal {
-    let liftable = |facts: &&PolicyFacts| facts.acr.is_some() || facts.max_age.is_some();
-    if !forbids.is_empty() && forbids.iter().all(liftable) {
-        let acr: BTreeSet<String> = forbids.iter().filter_map(|facts| facts.acr.clone()).collect();
-        let max_age = forbids.iter().filter_map(|facts| facts.max_age).min();
+/// The refusal that `forbids`, which decided, amount to.
+fn denied(forbids: &[&BundledPolicy]) -> Refusal {
+    if forbids.iter().all(|policy| policy.acr.is_some() || policy.max_age.is_some()) {
+        let acr: BTreeSet<String> = forbids.iter().filter_map(|policy| policy.acr.clone()).collect();
+        let max_age = forbids.iter().filter_map(|policy| policy.max_age).min();
         return Refusal::LoginInsufficient { acr: acr.into_iter().collect(), max_age };
     }
-    Refusal::Denied { advice: forbids.iter().find_map(|facts| facts.advice.clone()) }
+    Refusal::Denied { advice: forbids.iter().find_map(|policy| policy.advice.clone()) }
 }
 
 impl Verdicts {
-    /// Adds one answer; the first refusal stands.
-    pub(in crate::policy) fn add(&mut self, answer: Answer) {
+    /// Adds one answer; the first refusal stands, and its policies are the determining ones.
+    pub(in crate::policy) fn add(&mut self, answer: &Answer<'_>) {
         self.asked += 1;
-        if self.refusal.is_none() && answer.refusal.is_some() {
-            // The determining policies are of the winning effect only: those of the denial.
+        self.refusal = answer.refusal();
+        if self.refusal.is_some() {
             self.determining.clear();
-            self.refusal = answer.refusal;
-            self.determining.extend(answer.determining);
-        } else if self.refusal.is_none() {
-            self.determining.extend(answer.determining);
         }
-        self.erring.extend(answer.erring);
+        self.determining.extend(answer.determining().iter().map(|policy| policy.id.clone()));
+        self.erring.extend(answer.erring().iter().map(|policy| policy.id.clone()));
     }
 
-    /// Ends the questions with a refusal that is not Cedar's.
+    /// Ends the questions with a refusal that is not Cedar's own word.
     pub(in crate::policy) fn refuse(&mut self, refusal: Refusal) {
         self.determining.clear();
+        self.refusal = Some(refusal);
+    }
+
+    /// Replaces a denial by what would cure it; the policies that decided it stay.
+    pub(in crate::policy) fn cure(&mut self, refusal: Refusal) {
         self.refusal = Some(refusal);
     }
 

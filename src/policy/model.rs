@@ -1,31 +1,45 @@
-//! What the rules know before any request: for each action its ancestors, for each catalogued tool its entity.
+//! What the rules know before any request: every action that a message to a server can lead to, with the entities and
+//! the policies that concern it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression, Schema};
 
+use crate::mcp::SessionMethod;
 use crate::policy::arguments::RecordType;
-use crate::policy::catalog::{Catalog, Hints};
+use crate::policy::bundle::Bundle;
+use crate::policy::catalog::{Catalog, CataloguedTool, Hints};
 use crate::policy::names::{EntityKind, any_tool, owned};
+use crate::policy::paths::Reads;
+use crate::policy::plan::{OpenPlan, Plan, Plans};
 
-/// One action, with the entities that every request for it needs.
-#[derive(Debug, Clone)]
-pub struct ActionModel {
+/// One action on one kind of target: the entities that every question about it needs, and the policies.
+#[derive(Debug)]
+pub struct Route {
     uid: EntityUid,
     text: Arc<str>,
-    groups: Vec<EntityUid>,
     entities: Entities,
+    policies: Policies,
 }
 
-/// The tools of one server.
+/// The policies of a route.
+#[derive(Debug)]
+enum Policies {
+    /// The target is known.
+    Closed { plans: Vec<Arc<Plan>>, reads: Reads },
+    /// It is known at the request.
+    Open(OpenPlan),
+}
+
+/// One server, as policies see it.
 #[derive(Debug)]
 pub struct ServerModel {
     name: String,
     uid: EntityUid,
     text: Arc<str>,
     tools: Tools,
-    methods: HashMap<String, ActionModel>,
+    routes: HashMap<String, Route>,
 }
 
 /// What is known of a server's tools.
@@ -34,14 +48,14 @@ enum Tools {
     /// A catalogue: a tool that is not in it does not exist.
     Catalogued(HashMap<String, ToolModel>),
     /// None: any name is a tool, and policies see no arguments.
-    Open(ActionModel),
+    Open(Box<Route>),
 }
 
 /// One catalogued tool.
 #[derive(Debug)]
 pub struct ToolModel {
-    /// Its action; the action's entities hold the tool itself too.
-    pub action: ActionModel,
+    /// Its action; the route's entities hold the tool itself too.
+    pub route: Route,
     /// The tool's entity id.
     pub uid: EntityUid,
     /// The same as text, for records.
@@ -61,36 +75,119 @@ pub enum FoundTool<'a> {
     /// The catalogue has it.
     Catalogued(&'a ToolModel),
     /// There is no catalogue.
-    Open(&'a ActionModel),
+    Open(&'a Route),
 }
 
-impl ActionModel {
-    /// The action `id` of `schema`.
+/// The methods whose target the message names; all others are about the server.
+const OPEN_METHODS: [&str; 8] = [
+    "prompts/get",
+    "resources/read",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "tasks/get",
+    "tasks/result",
+    "tasks/cancel",
+    "tasks/update",
+];
+
+/// What models are made from.
+#[derive(Debug)]
+pub struct Maker<'a> {
+    bundle: &'a Bundle,
+    actions: Entities,
+    plans: Plans,
+}
+
+impl<'a> Maker<'a> {
+    /// A maker of models of the policies `bundle`, which `schema` was used to validate.
     ///
     /// # Errors
-    /// [`MissingAction`] if there is none.
-    pub fn new(id: &str, actions: &Entities) -> Result<Self, MissingAction> {
-        let missing = || MissingAction(id.to_owned());
-        let uid = EntityKind::Action.uid(id);
-        let groups: Vec<EntityUid> = actions.ancestors(&uid).ok_or_else(missing)?.cloned().collect();
-        let family = std::iter::once(&uid).chain(&groups).filter_map(|uid| actions.get(uid)).cloned();
-        let entities = Entities::from_entities(family.collect::<Vec<_>>(), None).map_err(|_| missing())?;
-        Ok(Self { text: uid.to_string().into(), uid, groups, entities })
+    /// [`MissingAction`] if the schema's actions form no hierarchy; a parsed schema's do.
+    pub fn new(bundle: &'a Bundle, schema: &Schema) -> Result<Self, MissingAction> {
+        let actions = schema.action_entities().map_err(|error| MissingAction(error.to_string()))?;
+        Ok(Self { bundle, actions, plans: Plans::default() })
     }
 
+    /// The model of the server `name`.
+    ///
+    /// # Errors
+    /// [`MissingAction`] if the schema was not generated from the same configuration.
+    pub fn server(
+        &mut self,
+        name: &str,
+        catalog: Option<&Catalog>,
+        methods: &[String],
+    ) -> Result<ServerModel, MissingAction> {
+        let uid = EntityKind::Server.uid(name);
+        let tools = match catalog {
+            None => Tools::Open(Box::new(self.open(&any_tool(name))?)),
+            Some(catalog) => {
+                let tools = catalog.tools.iter().map(|tool| Ok((tool.name.clone(), self.tool(name, &uid, tool)?)));
+                Tools::Catalogued(tools.collect::<Result<_, MissingAction>>()?)
+            }
+        };
+        let mut routes = HashMap::new();
+        let on_server = SessionMethod::ALL.iter().map(|method| method.as_str()).chain(["subscriptions/listen"]);
+        for method in on_server.chain(methods.iter().map(String::as_str)) {
+            routes.insert(method.to_owned(), self.closed(method, None, (&uid, &[]))?);
+        }
+        for method in OPEN_METHODS {
+            routes.insert(method.to_owned(), self.open(method)?);
+        }
+        Ok(ServerModel { name: name.to_owned(), text: uid.to_string().into(), uid, tools, routes })
+    }
+
+    fn tool(&mut self, server: &str, parent: &EntityUid, tool: &CataloguedTool) -> Result<ToolModel, MissingAction> {
+        let entity = tool_entity(server, &tool.name, tool.hints);
+        let uid = entity.uid();
+        let target = (&uid, std::slice::from_ref(parent));
+        let route = self.closed(&owned(server, &tool.name), Some(entity), target)?;
+        Ok(ToolModel { route, text: uid.to_string().into(), arguments: tool.arguments.clone(), uid })
+    }
+
+    fn closed(
+        &mut self,
+        action: &str,
+        resource: Option<Entity>,
+        target: (&EntityUid, &[EntityUid]),
+    ) -> Result<Route, MissingAction> {
+        let (uid, groups, entities) = self.action(action, resource)?;
+        let plans = self.plans.closed(self.bundle, (&uid, &groups), target);
+        let mut reads = Reads::default();
+        plans.iter().for_each(|plan| reads.add(plan.reads()));
+        Ok(Route { text: uid.to_string().into(), uid, entities, policies: Policies::Closed { plans, reads } })
+    }
+
+    fn open(&mut self, action: &str) -> Result<Route, MissingAction> {
+        let (uid, groups, entities) = self.action(action, None)?;
+        let plan = self.plans.open(self.bundle, &uid, &groups);
+        Ok(Route { text: uid.to_string().into(), uid, entities, policies: Policies::Open(plan) })
+    }
+
+    /// The action `id`, its ancestors, and the entities of both and of `resource`.
+    fn action(
+        &self,
+        id: &str,
+        resource: Option<Entity>,
+    ) -> Result<(EntityUid, Vec<EntityUid>, Entities), MissingAction> {
+        let missing = || MissingAction(id.to_owned());
+        let uid = EntityKind::Action.uid(id);
+        let groups: Vec<EntityUid> = self.actions.ancestors(&uid).ok_or_else(missing)?.cloned().collect();
+        let family = std::iter::once(&uid).chain(&groups).filter_map(|uid| self.actions.get(uid)).cloned();
+        let entities = Entities::from_entities(family.chain(resource), None).map_err(|_| missing())?;
+        Ok((uid, groups, entities))
+    }
+}
+
+impl Route {
     /// The action's entity id.
-    pub fn uid(&self) -> &EntityUid {
+    pub fn action(&self) -> &EntityUid {
         &self.uid
     }
 
     /// The same as text, for records.
-    pub fn text(&self) -> &Arc<str> {
+    pub fn action_text(&self) -> &Arc<str> {
         &self.text
-    }
-
-    /// Every group the action is in.
-    pub fn groups(&self) -> &[EntityUid] {
-        &self.groups
     }
 
     /// The entities of the action and its groups, and of a catalogued tool.
@@ -98,48 +195,24 @@ impl ActionModel {
         &self.entities
     }
 
-    fn with(mut self, entity: Entity) -> Result<Self, MissingAction> {
-        let missing = MissingAction(self.uid.to_string());
-        self.entities = self.entities.add_entities([entity], None).map_err(|_| missing)?;
-        Ok(self)
+    /// What the policies read that can concern this route.
+    pub fn reads(&self) -> &Reads {
+        match &self.policies {
+            Policies::Closed { reads, .. } => reads,
+            Policies::Open(plan) => plan.reads(),
+        }
+    }
+
+    /// The plans for the resource `resource`, which is in `ancestors`.
+    pub fn plans(&self, resource: &EntityUid, ancestors: &[EntityUid]) -> Vec<&Plan> {
+        match &self.policies {
+            Policies::Closed { plans, .. } => plans.iter().map(|plan| &**plan).collect(),
+            Policies::Open(plan) => plan.plans(resource, ancestors),
+        }
     }
 }
 
 impl ServerModel {
-    /// The model of the server `name`.
-    ///
-    /// # Errors
-    /// [`MissingAction`] if `schema` was not generated from the same configuration.
-    pub fn new(
-        name: &str,
-        catalog: Option<&Catalog>,
-        methods: &[String],
-        actions: &Entities,
-    ) -> Result<Self, MissingAction> {
-        let tools = match catalog {
-            None => Tools::Open(ActionModel::new(&any_tool(name), actions)?),
-            Some(catalog) => {
-                let tools = catalog.tools.iter().map(|tool| {
-                    let entity = tool_entity(name, &tool.name, tool.hints);
-                    let uid = entity.uid();
-                    let action = ActionModel::new(&owned(name, &tool.name), actions)?.with(entity)?;
-                    let text = uid.to_string().into();
-                    Ok((tool.name.clone(), ToolModel { action, uid, text, arguments: tool.arguments.clone() }))
-                });
-                Tools::Catalogued(tools.collect::<Result<_, MissingAction>>()?)
-            }
-        };
-        let methods = methods.iter().map(|method| Ok((method.clone(), ActionModel::new(method, actions)?)));
-        let uid = EntityKind::Server.uid(name);
-        Ok(Self {
-            name: name.to_owned(),
-            text: uid.to_string().into(),
-            uid,
-            tools,
-            methods: methods.collect::<Result<_, MissingAction>>()?,
-        })
-    }
-
     /// The server's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -154,13 +227,13 @@ impl ServerModel {
     pub fn tool(&self, name: &str) -> Option<FoundTool<'_>> {
         match &self.tools {
             Tools::Catalogued(tools) => tools.get(name).map(FoundTool::Catalogued),
-            Tools::Open(action) => Some(FoundTool::Open(action)),
+            Tools::Open(route) => Some(FoundTool::Open(route)),
         }
     }
 
-    /// The action of a further method, if the configuration admits it.
-    pub fn method(&self, method: &str) -> Option<&ActionModel> {
-        self.methods.get(method)
+    /// The route of a method other than `tools/call`, if the specification or the configuration knows it.
+    pub fn route(&self, method: &str) -> Option<&Route> {
+        self.routes.get(method)
     }
 
     /// How many tools are catalogued.
@@ -170,14 +243,6 @@ impl ServerModel {
             Tools::Open(_) => 0,
         }
     }
-}
-
-/// All actions of `schema`, as entities with their ancestors.
-///
-/// # Errors
-/// [`MissingAction`] if the schema's actions form no hierarchy; a parsed schema's do.
-pub fn actions(schema: &Schema) -> Result<Entities, MissingAction> {
-    schema.action_entities().map_err(|error| MissingAction(error.to_string()))
 }
 
 /// `Tool::"<server>:<name>"`, in its server, with `hints`.
@@ -190,23 +255,7 @@ pub fn tool_entity(server: &str, name: &str, hints: Hints) -> Entity {
         flag("idempotent", hints.idempotent),
         flag("openWorld", hints.open_world),
     ]);
-    plain(EntityKind::Tool.uid(owned(server, name)), attributes, server_parent(server))
-}
-
-/// `Prompt::"<server>:<name>"`.
-pub fn prompt_entity(server: &str, name: &str) -> Entity {
-    let attributes = HashMap::from([("name".to_owned(), RestrictedExpression::new_string(name.to_owned()))]);
-    plain(EntityKind::Prompt.uid(owned(server, name)), attributes, server_parent(server))
-}
-
-/// `Task::"<server>:<id>"`.
-pub fn task_entity(server: &str, id: &str) -> Entity {
-    plain(EntityKind::Task.uid(owned(server, id)), HashMap::new(), server_parent(server))
-}
-
-/// The set that holds the server alone.
-pub fn server_parent(server: &str) -> HashSet<EntityUid> {
-    HashSet::from([EntityKind::Server.uid(server)])
+    plain(EntityKind::Tool.uid(owned(server, name)), attributes, HashSet::from([EntityKind::Server.uid(server)]))
 }
 
 /// An entity of attributes that always evaluate: strings and booleans.

@@ -1,6 +1,5 @@
 //! One message as questions to Cedar: an action, a resource, and the part of the context that the request decides.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,12 +8,12 @@ use jiff::tz::TimeZone;
 
 use crate::context::UnixTime;
 use crate::json::Value;
-use crate::mcp::{Operation, Revision, SessionMethod};
+use crate::mcp::{Operation, Revision};
 use crate::policy::arguments::{ArgumentType, RecordType, Unrepresentable};
-use crate::policy::catalog::Hints;
-use crate::policy::model::{ActionModel, FoundTool, ServerModel, prompt_entity, task_entity, tool_entity};
-use crate::policy::resource::resource_entity;
-use crate::policy::subject::datetime;
+use crate::policy::model::{FoundTool, Route, ServerModel};
+use crate::policy::paths::Need;
+use crate::policy::resource::Target;
+use crate::policy::subject::{Subject, datetime};
 
 /// What a request says beside its message.
 #[derive(Debug, Clone)]
@@ -32,15 +31,17 @@ pub struct RequestFacts<'a> {
 /// One question: may the principal do this to that?
 #[derive(Debug)]
 pub struct Query<'a> {
-    /// The action, with its entities.
-    pub action: &'a ActionModel,
+    /// The action, with its entities and policies.
+    pub route: &'a Route,
     /// The resource's id.
     pub resource: EntityUid,
     /// The same as text, for records.
     pub resource_text: Arc<str>,
-    /// The resource's entity, unless the action's entities already hold it or it has nothing to tell.
+    /// What the resource is in, where the route's policies do not already take it into account.
+    pub ancestors: Vec<EntityUid>,
+    /// The resource's entity, unless the route's entities already hold it or it has nothing to tell.
     pub entity: Option<Entity>,
-    /// The arguments and the tool they belong to.
+    /// The arguments and their types.
     pub arguments: Option<(&'a RecordType, Option<Value<'a>>)>,
 }
 
@@ -53,101 +54,125 @@ pub enum Unknown {
     Tool,
 }
 
-/// Finds the model of an action that the base schema has.
-pub trait BaseActions {
-    /// The action `id`; `None` only for an id that the base schema lacks.
-    fn base(&self, id: &str) -> Option<&ActionModel>;
-}
-
 /// Every question that `operation` on `server` raises: all must be answered yes.
 ///
 /// # Errors
 /// [`Unknown`] if the message names what does not exist.
-pub fn queries<'a>(
-    operation: &'a Operation<'a>,
-    server: &'a ServerModel,
-    actions: &'a impl BaseActions,
-) -> Result<Vec<Query<'a>>, Unknown> {
+pub fn queries<'a>(operation: &'a Operation<'a>, server: &'a ServerModel) -> Result<Vec<Query<'a>>, Unknown> {
     let name = server.name();
-    let base = |id: &str| actions.base(id).ok_or(Unknown::Method);
-    let on = |action, entity| Query::on(action, entity);
-    let on_server = |action| {
+    let route = |method: &str| server.route(method).ok_or(Unknown::Method);
+    let on_server = |method: &str| {
         let (uid, text) = server.uid();
-        Query { action, resource: uid.clone(), resource_text: text.clone(), entity: None, arguments: None }
+        Ok(Query {
+            route: route(method)?,
+            resource: uid.clone(),
+            resource_text: text.clone(),
+            ancestors: Vec::new(),
+            entity: None,
+            arguments: None,
+        })
     };
     Ok(match operation {
-        Operation::Session(method) => vec![on_server(base(method.as_str())?)],
+        Operation::Session(method) => vec![on_server(method.as_str())?],
         Operation::ToolCall(call) => vec![tool_call(call.name(), call.arguments(), server)?],
-        Operation::Prompt { name: prompt } => vec![on(base("prompts/get")?, prompt_entity(name, prompt))],
-        Operation::Resource { method, uri } => vec![on(base(method.as_str())?, resource_entity(name, uri))],
-        Operation::Task { method, id } => vec![on(base(method.as_str())?, task_entity(name, id))],
+        Operation::Prompt { name: prompt } => vec![Query::on(route("prompts/get")?, Target::prompt(name, prompt))],
+        Operation::Resource { method, uri } => vec![Query::on(route(method.as_str())?, Target::resource(name, uri))],
+        Operation::Task { method, id } => vec![Query::on(route(method.as_str())?, Target::task(name, id))],
         Operation::Listen { resources, tasks } => {
-            let mut all = vec![on_server(base("subscriptions/listen")?)];
-            let subscribe = base("resources/subscribe")?;
-            all.extend(resources.iter().map(|uri: &Cow<'_, str>| on(subscribe, resource_entity(name, uri))));
-            let get = base("tasks/get")?;
-            all.extend(tasks.iter().map(|id: &Cow<'_, str>| on(get, task_entity(name, id))));
+            let (subscribe, get) = (route("resources/subscribe")?, route("tasks/get")?);
+            let mut all = vec![on_server("subscriptions/listen")?];
+            all.extend(resources.iter().map(|uri| Query::on(subscribe, Target::resource(name, uri))));
+            all.extend(tasks.iter().map(|id| Query::on(get, Target::task(name, id))));
             all
         }
-        Operation::Other { method } => vec![on_server(server.method(method).ok_or(Unknown::Method)?)],
+        Operation::Other { method } => vec![on_server(method)?],
     })
 }
 
 fn tool_call<'a>(tool: &str, arguments: Option<Value<'a>>, server: &'a ServerModel) -> Result<Query<'a>, Unknown> {
     match server.tool(tool).ok_or(Unknown::Tool)? {
+        FoundTool::Open(route) => Ok(Query::on(route, Target::tool(server.name(), tool))),
         FoundTool::Catalogued(found) => Ok(Query {
-            action: &found.action,
+            route: &found.route,
             resource: found.uid.clone(),
             resource_text: found.text.clone(),
+            ancestors: Vec::new(),
             entity: None,
             arguments: Some((&found.arguments, arguments)),
         }),
-        FoundTool::Open(action) => {
-            let entity = tool_entity(server.name(), tool, Hints::default());
-            Ok(Query::on(action, entity))
-        }
     }
 }
 
+type Members = Vec<(String, RestrictedExpression)>;
+
 impl<'a> Query<'a> {
-    fn on(action: &'a ActionModel, entity: Entity) -> Self {
-        let resource = entity.uid();
-        Self { action, resource_text: resource.to_string().into(), resource, entity: Some(entity), arguments: None }
+    fn on(route: &'a Route, target: Target) -> Self {
+        let resource = target.entity.uid();
+        Self {
+            route,
+            resource_text: resource.to_string().into(),
+            resource,
+            ancestors: target.ancestors,
+            entity: Some(target.entity),
+            arguments: None,
+        }
     }
 
-    /// The context's members, `token` aside.
+    /// The members of the context that the route's policies read.
     ///
     /// # Errors
     /// [`Unrepresentable`] names the argument that has no value of its declared type.
-    pub fn context(&self, facts: &RequestFacts<'_>) -> Result<Vec<(String, RestrictedExpression)>, Unrepresentable> {
-        let mut pairs = vec![("request".to_owned(), record(request(facts))?)];
-        if let Some((declared, arguments)) = self.arguments {
-            pairs.push(("arguments".to_owned(), record(declared.value(arguments, "")?)?));
-            pairs.push(("count".to_owned(), record(counts(declared, arguments))?));
-            let mut undeclared = Vec::new();
-            if let Some(arguments) = arguments {
-                declared.undeclared(arguments, "", &mut undeclared);
+    pub fn context(&self, subject: &Subject, facts: &RequestFacts<'_>) -> Result<Members, Unrepresentable> {
+        let reads = &self.route.reads().context;
+        let mut context = Members::new();
+        let mut member = |name: &str, make: &dyn Fn(Need<'_>) -> Result<Members, Unrepresentable>| {
+            let need = reads.need(name);
+            if need == Need::Nothing {
+                return Ok(());
             }
-            let paths = undeclared.into_iter().map(RestrictedExpression::new_string);
-            pairs.push(("undeclared".to_owned(), RestrictedExpression::new_set(paths)));
+            context.push((name.to_owned(), record(make(need)?)?));
+            Ok(())
+        };
+        member("token", &|need| Ok(subject.token(need)))?;
+        member("request", &|need| Ok(request(facts, need)))?;
+        if let Some((declared, arguments)) = self.arguments {
+            member("arguments", &|need| declared.value(arguments, need, ""))?;
+            member("count", &|_| Ok(counts(declared, arguments)))?;
+            if reads.need("undeclared") != Need::Nothing {
+                let mut paths = Vec::new();
+                if let Some(arguments) = arguments {
+                    declared.undeclared(arguments, "", &mut paths);
+                }
+                let paths = paths.into_iter().map(RestrictedExpression::new_string);
+                context.push(("undeclared".to_owned(), RestrictedExpression::new_set(paths)));
+            }
         }
-        Ok(pairs)
+        Ok(context)
     }
 }
 
 /// A record of distinct keys.
-fn record(pairs: Vec<(String, RestrictedExpression)>) -> Result<RestrictedExpression, Unrepresentable> {
-    RestrictedExpression::new_record(pairs).map_err(|_| Unrepresentable { pointer: String::new() })
+fn record(members: Members) -> Result<RestrictedExpression, Unrepresentable> {
+    RestrictedExpression::new_record(members).map_err(|_| Unrepresentable { pointer: String::new() })
 }
 
-fn request(facts: &RequestFacts<'_>) -> Vec<(String, RestrictedExpression)> {
-    let mut pairs = vec![("now".to_owned(), datetime(facts.now))];
-    pairs.extend(local(facts).map(|local| ("local".to_owned(), local)));
-    pairs.extend(facts.ip.map(|ip| ("ip".to_owned(), RestrictedExpression::new_ip(ip.to_canonical().to_string()))));
-    pairs.extend(facts.revision.map(|revision| {
-        ("protocolVersion".to_owned(), RestrictedExpression::new_string(revision.as_str().to_owned()))
-    }));
-    pairs
+fn request(facts: &RequestFacts<'_>, need: Need<'_>) -> Members {
+    let needed = |name: &str| need.member(name) != Need::Nothing;
+    let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+    let mut members = Members::new();
+    if needed("now") {
+        members.push(("now".to_owned(), datetime(facts.now)));
+    }
+    if needed("local") {
+        members.extend(local(facts).map(|local| ("local".to_owned(), local)));
+    }
+    if needed("ip") {
+        members.extend(facts.ip.map(|ip| ("ip".to_owned(), RestrictedExpression::new_ip(ip.to_string()))));
+    }
+    if needed("protocolVersion") {
+        members.extend(facts.revision.map(|revision| ("protocolVersion".to_owned(), text(revision.as_str()))));
+    }
+    members
 }
 
 /// The civil time of `facts.now`; absent (so that policies that read it err, and deny) only outside of the years that
@@ -166,7 +191,7 @@ fn local(facts: &RequestFacts<'_>) -> Option<RestrictedExpression> {
 }
 
 /// The lengths of array arguments, by name.
-fn counts(declared: &RecordType, arguments: Option<Value<'_>>) -> Vec<(String, RestrictedExpression)> {
+fn counts(declared: &RecordType, arguments: Option<Value<'_>>) -> Members {
     let arrays = declared.fields.iter().filter(|field| matches!(field.kind, ArgumentType::Set(_)));
     arrays
         .filter_map(|field| {
@@ -175,20 +200,4 @@ fn counts(declared: &RecordType, arguments: Option<Value<'_>>) -> Vec<(String, R
             Some((field.name.clone(), RestrictedExpression::new_long(length)))
         })
         .collect()
-}
-
-/// The ids of all base actions that a message can lead to.
-pub fn base_actions() -> impl Iterator<Item = &'static str> {
-    const TARGETED: [&str; 9] = [
-        "prompts/get",
-        "resources/read",
-        "resources/subscribe",
-        "resources/unsubscribe",
-        "subscriptions/listen",
-        "tasks/get",
-        "tasks/result",
-        "tasks/cancel",
-        "tasks/update",
-    ];
-    TARGETED.into_iter().chain(SessionMethod::ALL.iter().map(|method| method.as_str()))
 }

@@ -1,31 +1,66 @@
-//! `Resource` entities: a URI, and the ancestors that a policy may name with `in`.
+//! Targets that only the message names: resources, prompts, tasks, and tools of a server without a catalogue.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use cedar_policy::{Entity, RestrictedExpression};
+use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 use url::Url;
 
-use crate::policy::model::{plain, server_parent};
+use crate::policy::catalog::Hints;
+use crate::policy::model::{plain, tool_entity};
 use crate::policy::names::{EntityKind, owned};
 
 /// A URI with more ancestors than this has none: it bounds what one request can make the entity store hold.
 pub const MAX_ANCESTORS: usize = 64;
 
-/// `Resource::"<server>:<uri>"`, in its server and in every ancestor of a canonical URI.
-pub fn resource_entity(server: &str, uri: &str) -> Entity {
-    let mut attributes = HashMap::from([("uri".to_owned(), RestrictedExpression::new_string(uri.to_owned()))]);
-    let mut parents = server_parent(server);
-    if let Some(url) = canonical(uri) {
-        let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-        attributes.insert("scheme".to_owned(), text(url.scheme()));
-        attributes.insert("path".to_owned(), text(url.path()));
-        if let Some(host) = url.host_str().filter(|host| !host.is_empty()) {
-            attributes.insert("host".to_owned(), text(host));
-        }
-        parents
-            .extend(ancestors(uri, &url).into_iter().map(|ancestor| EntityKind::Resource.uid(owned(server, ancestor))));
+/// The entity of a target, and what it is in.
+#[derive(Debug)]
+pub struct Target {
+    /// The entity.
+    pub entity: Entity,
+    /// Its ancestors, all of them.
+    pub ancestors: Vec<EntityUid>,
+}
+
+impl Target {
+    fn new(kind: EntityKind, server: &str, id: &str, attributes: HashMap<String, RestrictedExpression>) -> Self {
+        let parent = EntityKind::Server.uid(server);
+        let entity = plain(kind.uid(owned(server, id)), attributes, HashSet::from([parent.clone()]));
+        Self { entity, ancestors: vec![parent] }
     }
-    plain(EntityKind::Resource.uid(owned(server, uri)), attributes, parents)
+
+    /// `Prompt::"<server>:<name>"`.
+    pub fn prompt(server: &str, name: &str) -> Self {
+        let attributes = HashMap::from([("name".to_owned(), RestrictedExpression::new_string(name.to_owned()))]);
+        Self::new(EntityKind::Prompt, server, name, attributes)
+    }
+
+    /// `Task::"<server>:<id>"`.
+    pub fn task(server: &str, id: &str) -> Self {
+        Self::new(EntityKind::Task, server, id, HashMap::new())
+    }
+
+    /// `Tool::"<server>:<name>"` of a server without a catalogue, with the specification's hints.
+    pub fn tool(server: &str, name: &str) -> Self {
+        Self { entity: tool_entity(server, name, Hints::default()), ancestors: vec![EntityKind::Server.uid(server)] }
+    }
+
+    /// `Resource::"<server>:<uri>"`, in its server and in every ancestor of a canonical URI.
+    pub fn resource(server: &str, uri: &str) -> Self {
+        let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+        let mut attributes = HashMap::from([("uri".to_owned(), text(uri))]);
+        let mut within = vec![EntityKind::Server.uid(server)];
+        if let Some(url) = canonical(uri) {
+            attributes.insert("scheme".to_owned(), text(url.scheme()));
+            attributes.insert("path".to_owned(), text(url.path()));
+            if let Some(host) = url.host_str().filter(|host| !host.is_empty()) {
+                attributes.insert("host".to_owned(), text(host));
+            }
+            let folders = ancestors(uri, &url);
+            within.extend(folders.into_iter().map(|folder| EntityKind::Resource.uid(owned(server, folder))));
+        }
+        let uid = EntityKind::Resource.uid(owned(server, uri));
+        Self { entity: plain(uid, attributes, within.iter().cloned().collect()), ancestors: within }
+    }
 }
 
 /// `uri` parsed, if it says what it means in one way only: the parser changes nothing in it, and nothing in it is left

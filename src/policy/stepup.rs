@@ -1,11 +1,21 @@
 //! Which scopes would have helped: asked only after a denial, and only of scopes that the server publishes.
+//!
+//! Each permit may need other scopes, a forbid may be lifted by one, and a broad scope implies narrow ones; so sets are
+//! tried, and every set that is named in a challenge was seen to turn this very request into an allow.
 
-use cedar_policy::{Context, Effect};
+use cedar_policy::{Context, EntityUid};
 
 use crate::policy::Engine;
-use crate::policy::evaluate::Refusal;
+use crate::policy::evaluate::{Answer, Refusal};
+use crate::policy::names::EntityKind;
 use crate::policy::query::Query;
 use crate::policy::subject::{ScopeHierarchy, Subject};
+
+/// Evaluations for one hint, at most: a denial must not cost much more than an allow.
+pub const MAX_EVALUATIONS: usize = 64;
+
+/// Rounds in which forbids may add scopes to a set, at most.
+const MAX_ROUNDS: usize = 3;
 
 /// What a challenge may say.
 #[derive(Debug, Clone, Copy)]
@@ -16,9 +26,27 @@ pub struct Published<'a> {
     pub repeat_held: bool,
 }
 
+/// A set of published scopes, by their numbers, in order.
+type Set = Vec<usize>;
+
+/// No more evaluations.
+struct Spent;
+
+/// The search for one denied question.
+struct Search<'a> {
+    engine: &'a Engine,
+    query: &'a Query<'a>,
+    subject: &'a Subject,
+    context: Context,
+    /// For each published scope, it and all it implies.
+    closures: Vec<Vec<&'a str>>,
+    /// The published scopes that the token does not have.
+    missing: Vec<usize>,
+    evaluations: usize,
+}
+
 impl Engine {
-    /// The scopes that cure the denial of `query`: those that the permits for its action name, if having all of them
-    /// would turn this very request into an allow.
+    /// The least set of published scopes that cures the denial of `query`, if any does.
     pub(in crate::policy) fn scopes_that_cure(
         &self,
         query: &Query<'_>,
@@ -27,28 +55,105 @@ impl Engine {
         context: Context,
         published: Published<'_>,
     ) -> Option<Refusal> {
-        let held =
-            |scope: &String| subject.scopes().iter().any(|own| hierarchy.closure(own).any(|implied| implied == scope));
-        let named: Vec<&String> = self
-            .bundle()
-            .all_facts()
-            .filter(|facts| {
-                facts.effect == Effect::Permit && facts.speaks_of(query.action.uid(), query.action.groups())
-            })
-            .flat_map(|facts| &facts.scopes)
-            .collect();
-        let missing: Vec<&String> =
-            published.scopes.iter().filter(|scope| named.contains(scope) && !held(scope)).collect();
-        if missing.is_empty() {
-            return None;
+        let closures: Vec<Vec<&str>> =
+            published.scopes.iter().map(|scope| hierarchy.closure(scope).collect()).collect();
+        let held: Vec<&str> = subject.scopes().iter().flat_map(|scope| hierarchy.closure(scope)).collect();
+        let lacks =
+            |at: &usize| closures.get(*at).is_some_and(|closure| closure.iter().any(|scope| !held.contains(scope)));
+        let missing = (0..closures.len()).filter(lacks).collect();
+        let mut search = Search { engine: self, query, subject, context, closures, missing, evaluations: 0 };
+        let cure = search.least().ok()??;
+        let named = published
+            .scopes
+            .iter()
+            .enumerate()
+            .filter(|(at, scope)| cure.contains(at) || (published.repeat_held && subject.scopes().contains(scope)));
+        Some(Refusal::ScopeInsufficient { scopes: named.map(|(_, scope)| scope.clone()).collect() })
+    }
+}
+
+impl<'a> Search<'a> {
+    fn least(&mut self) -> Result<Option<Set>, Spent> {
+        let plans = self.query.route.plans(&self.query.resource, &self.query.ancestors);
+        let mut starts: Vec<Set> = Vec::new();
+        for scopes in plans.iter().flat_map(|plan| plan.scopes_of_permits()) {
+            let all = self.candidates(scopes);
+            let alone = all.iter().map(|at| vec![*at]);
+            starts.extend(alone);
+            starts.push(all);
         }
-        let added = missing.iter().flat_map(|scope| hierarchy.closure(scope));
-        let principal = subject.entity_with(added).ok()?;
-        if !self.ask(query, subject, principal, context).ok()?.allowed {
-            return None;
+        starts.retain(|start| !start.is_empty());
+        starts.sort();
+        starts.dedup();
+        let mut cures = Vec::new();
+        for start in starts {
+            if let Some(cure) = self.lift(start)? {
+                cures.push(self.reduced(cure)?);
+            }
         }
-        let wanted =
-            |scope: &&String| missing.contains(scope) || (published.repeat_held && subject.scopes().contains(scope));
-        Some(Refusal::ScopeInsufficient { scopes: published.scopes.iter().filter(wanted).cloned().collect() })
+        Ok(cures.into_iter().min_by_key(|cure| (self.weight(cure), cure.len(), cure.clone())))
+    }
+
+    /// The missing scopes that put a principal into one of `scopes`.
+    fn candidates(&self, scopes: &[String]) -> Set {
+        let helps = |at: &usize| {
+            self.closures
+                .get(*at)
+                .is_some_and(|closure| closure.iter().any(|own| scopes.iter().any(|scope| scope == own)))
+        };
+        self.missing.iter().copied().filter(helps).collect()
+    }
+
+    /// `set`, with what the forbids in its way ask for, if that is an allow.
+    fn lift(&mut self, mut set: Set) -> Result<Option<Set>, Spent> {
+        for _ in 0..=MAX_ROUNDS {
+            let Some(answer) = self.evaluate(&set)? else { return Ok(None) };
+            if answer.is_allow() {
+                return Ok(Some(set));
+            }
+            let wanted: Vec<usize> =
+                answer.forbids().iter().flat_map(|forbid| self.candidates(&forbid.scopes)).collect();
+            let before = set.len();
+            set.extend(wanted);
+            set.sort_unstable();
+            set.dedup();
+            if set.len() == before {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    /// `cure` without the scopes that it can do without, those that imply the most first.
+    fn reduced(&mut self, mut cure: Set) -> Result<Set, Spent> {
+        let mut by_weight = cure.clone();
+        by_weight.sort_by_key(|at| std::cmp::Reverse(self.weight(&[*at])));
+        for scope in by_weight {
+            let smaller: Set = cure.iter().copied().filter(|at| *at != scope).collect();
+            if !smaller.is_empty() && self.evaluate(&smaller)?.is_some_and(|answer| answer.is_allow()) {
+                cure = smaller;
+            }
+        }
+        Ok(cure)
+    }
+
+    /// How many scopes `set` amounts to, implied ones included.
+    fn weight(&self, set: &[usize]) -> usize {
+        let mut all: Vec<&str> = set.iter().filter_map(|at| self.closures.get(*at)).flatten().copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all.len()
+    }
+
+    /// The answer if the token had `set` as well; `None` if it cannot be asked.
+    fn evaluate(&mut self, set: &[usize]) -> Result<Option<Answer<'a>>, Spent> {
+        self.evaluations += 1;
+        if self.evaluations > MAX_EVALUATIONS {
+            return Err(Spent);
+        }
+        let scopes = set.iter().filter_map(|at| self.closures.get(*at)).flatten();
+        let added: Vec<EntityUid> = scopes.map(|scope| EntityKind::Scope.uid(scope)).collect();
+        let Ok(principal) = self.subject.entity_in(&added) else { return Ok(None) };
+        Ok(self.engine.ask(self.query, self.subject, principal, &added, self.context.clone()).ok())
     }
 }

@@ -1,11 +1,12 @@
 //! A verified principal as Cedar sees it: built once per token, then shared by all its requests.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 
 use crate::context::UnixTime;
 use crate::policy::names::{EntityKind, owned};
+use crate::policy::paths::Need;
 use crate::token::{ClaimValue, Principal};
 
 /// The closure of a configured scope hierarchy: for each scope, every scope it implies.
@@ -19,9 +20,9 @@ pub struct Subject {
     attributes: HashMap<String, RestrictedExpression>,
     parents: HashSet<EntityUid>,
     entity: Entity,
-    token: RestrictedExpression,
+    token: Vec<(String, RestrictedExpression)>,
     scopes: Vec<String>,
-    unrepresentable: Option<String>,
+    unrepresentable: Vec<String>,
 }
 
 /// A token whose facts Cedar cannot hold. The verifier's own bounds make this unreachable for a verified token.
@@ -63,16 +64,16 @@ impl Subject {
     /// The Cedar side of `principal`.
     ///
     /// # Errors
-    /// [`NoCedarValue`] if a fact of the token does not fit; a *declared claim* that does not fit is kept as
-    /// [`Subject::unrepresentable`] instead, since it matters only to policies that read it.
+    /// [`NoCedarValue`] if a fact of the token does not fit; a *declared claim* that does not fit is remembered for
+    /// [`Subject::unrepresentable_among`] instead, since it matters only to policies that read it.
     pub fn new(principal: &Principal, hierarchy: &ScopeHierarchy) -> Result<Self, NoCedarValue> {
         let issuer = principal.issuer_name();
         let (uid, mut attributes) = identity(principal);
-        let mut unrepresentable = None;
+        let mut unrepresentable = Vec::new();
         for (name, value) in principal.claims() {
             match claim(value) {
                 Some(value) => drop(attributes.insert(name.clone(), value)),
-                None => unrepresentable = unrepresentable.or_else(|| Some(name.clone())),
+                None => unrepresentable.push(name.clone()),
             }
         }
         let groups = principal.groups().iter().map(|group| EntityKind::Group.uid(owned(issuer, group)));
@@ -83,8 +84,15 @@ impl Subject {
             .map(|scope| EntityKind::Scope.uid(scope));
         let parents: HashSet<EntityUid> = groups.chain(scopes).collect();
         let entity = Entity::new(uid.clone(), attributes.clone(), parents.clone()).map_err(|_| NoCedarValue)?;
-        let token = token_record(principal)?;
-        Ok(Self { uid, attributes, parents, entity, token, scopes: principal.scopes().to_vec(), unrepresentable })
+        Ok(Self {
+            uid,
+            attributes,
+            parents,
+            entity,
+            token: token_members(principal),
+            scopes: principal.scopes().to_vec(),
+            unrepresentable,
+        })
     }
 
     /// The principal's entity id.
@@ -97,9 +105,14 @@ impl Subject {
         &self.entity
     }
 
-    /// The value of `context.token`.
-    pub fn token(&self) -> &RestrictedExpression {
-        &self.token
+    /// What the entity is in: all its groups and scopes.
+    pub fn parents(&self) -> &HashSet<EntityUid> {
+        &self.parents
+    }
+
+    /// The members of `context.token`, as far as they are needed.
+    pub fn token(&self, need: Need<'_>) -> Vec<(String, RestrictedExpression)> {
+        self.token.iter().filter(|(name, _)| need.member(name) != Need::Nothing).cloned().collect()
     }
 
     /// The scopes that the token itself carries.
@@ -107,19 +120,17 @@ impl Subject {
         &self.scopes
     }
 
-    /// The first declared claim whose value is not of its declared type.
-    pub fn unrepresentable(&self) -> Option<&str> {
-        self.unrepresentable.as_deref()
+    /// The first declared claim among `names` whose value is not of its declared type.
+    pub fn unrepresentable_among(&self, names: &BTreeSet<String>) -> Option<&str> {
+        self.unrepresentable.iter().map(String::as_str).find(|claim| names.contains(*claim))
     }
 
-    /// The same principal as if its token also carried `scopes`. For asking what would help; no request is decided by
-    /// the answer.
+    /// The same principal as if it were in `scopes` too. For asking what would help; no request is decided by the answer.
     ///
     /// # Errors
     /// None that [`Subject::new`] did not already exclude.
-    pub fn entity_with<'a>(&self, scopes: impl Iterator<Item = &'a str>) -> Result<Entity, NoCedarValue> {
-        let mut parents = self.parents.clone();
-        parents.extend(scopes.map(|scope| EntityKind::Scope.uid(scope)));
+    pub fn entity_in(&self, scopes: &[EntityUid]) -> Result<Entity, NoCedarValue> {
+        let parents = self.parents.iter().chain(scopes).cloned().collect();
         Entity::new(self.uid.clone(), self.attributes.clone(), parents).map_err(|_| NoCedarValue)
     }
 }
@@ -151,7 +162,7 @@ fn metadata_document_host(id: &str) -> Option<String> {
     url.host_str().map(str::to_owned)
 }
 
-fn token_record(principal: &Principal) -> Result<RestrictedExpression, NoCedarValue> {
+fn token_members(principal: &Principal) -> Vec<(String, RestrictedExpression)> {
     let issuer = principal.issuer_name();
     let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
     let client = |id: &str| RestrictedExpression::new_entity_uid(EntityKind::Client.uid(owned(issuer, id)));
@@ -166,7 +177,7 @@ fn token_record(principal: &Principal) -> Result<RestrictedExpression, NoCedarVa
     pairs.extend(principal.token_id().map(|id| ("id".to_owned(), text(id))));
     pairs.extend(principal.acr().map(|acr| ("acr".to_owned(), text(acr))));
     pairs.extend(principal.auth_time().map(|time| ("authTime".to_owned(), datetime(time))));
-    RestrictedExpression::new_record(pairs).map_err(|_| NoCedarValue)
+    pairs
 }
 
 /// A moment as Cedar's `datetime`.

@@ -14,7 +14,7 @@ use crate::json::Limits;
 use crate::policy::Engine;
 use crate::policy::bundle::{Bundle, PolicyFile};
 use crate::policy::catalog::Catalog;
-use crate::policy::model::{MissingAction, ServerModel, actions};
+use crate::policy::model::{Maker, MissingAction, ServerModel};
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
 use crate::problem::{Problem, Source};
@@ -179,16 +179,17 @@ fn rules(
     generation: u64,
     digest: String,
 ) -> Result<Rules, MissingAction> {
-    let actions = actions(schema)?;
+    let mut maker = Maker::new(&bundle, schema)?;
     let servers = config.servers.iter().map(|server| {
-        let model = ServerModel::new(&server.name, catalogs.get(&server.name), &server.methods, &actions)?;
+        let model = maker.server(&server.name, catalogs.get(&server.name), &server.methods)?;
         Ok(server_of(server, &config.issuers, model))
     });
+    let servers = servers.collect::<Result<_, MissingAction>>()?;
     Ok(Rules {
         generation,
         digest,
-        servers: servers.collect::<Result<_, MissingAction>>()?,
-        engine: Engine::new(bundle, &actions, generation)?,
+        servers,
+        engine: Engine::new(bundle, generation),
         client_address: config.client_address,
         zone: config.time_zone.clone(),
         body_limit: config.limits.body,

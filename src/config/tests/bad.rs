@@ -236,6 +236,14 @@ fn issuers() {
             "'http://id.example.com/keys'",
             "`issuers[0].jwks.url` is http",
         ),
+    ]);
+    // A server is not blamed for the mistakes of its issuer.
+    refuse_all(url, "issuer: https://", &[("https://", "`issuers[0].issuer` cannot be `https://`: empty host")]);
+}
+
+#[test]
+fn rules_for_tokens() {
+    refuse(&[
         ("[ES256, RS256]", "[ES256, HS256]", "HS256", "`issuers[0].algorithms[1]` cannot be `HS256`"),
         ("[ES256, RS256]", "[none]", "none", "`issuers[0].algorithms[0]` cannot be `none`"),
         ("[ES256, RS256]", "[]", "[]", "`issuers[0].algorithms` is empty"),
@@ -287,8 +295,6 @@ fn issuers() {
             "`issuers[1].issuer` is the same as `issuers[0].issuer`",
         ),
     ]);
-    // A server is not blamed for the mistakes of its issuer.
-    refuse_all(url, "issuer: https://", &[("https://", "`issuers[0].issuer` cannot be `https://`: empty host")]);
 }
 
 #[test]

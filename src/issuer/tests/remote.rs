@@ -18,6 +18,8 @@ type Answers = Arc<Mutex<Box<dyn FnMut(&str) -> Answer + Send>>>;
 enum Answer {
     /// These bytes, then the end of the connection.
     Bytes(Vec<u8>),
+    /// These bytes, and no ear for what else comes on this connection until it ends.
+    Deaf(Vec<u8>),
     /// The head, then a byte of the body now and then for as long as anyone listens.
     Drip(String),
     /// The head, then bytes without end.
@@ -82,6 +84,10 @@ impl Server {
 fn serve(stream: &mut std::net::TcpStream, answer: Answer) -> std::io::Result<()> {
     match answer {
         Answer::Bytes(bytes) => stream.write_all(&bytes),
+        Answer::Deaf(bytes) => {
+            stream.write_all(&bytes)?;
+            std::io::copy(stream, &mut std::io::sink()).map(|_| ())
+        }
         Answer::Drip(head) => {
             stream.write_all(head.as_bytes())?;
             loop {
@@ -170,6 +176,16 @@ async fn a_long_body_is_cut_off() {
     assert_eq!(fetch(Answer::Flood(endless)).await, Err(FetchError::TooLong));
     let promised = "HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n".to_owned();
     assert_eq!(fetch(Answer::Flood(promised)).await, Err(FetchError::TooLong));
+}
+
+#[tokio::test]
+async fn a_connection_is_not_used_twice() {
+    let Answer::Bytes(bytes) = ok("", &one_key("a")) else { panic!("`ok` makes bytes") };
+    let server = Server::always(Answer::Deaf(bytes));
+    let remote = server.remote();
+    for _ in 0..2 {
+        assert_eq!(remote.fetch().await.map(|fetched| fetched.keys.len()), Ok(1));
+    }
 }
 
 #[tokio::test]

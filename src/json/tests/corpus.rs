@@ -7,14 +7,21 @@ use super::LIMITS;
 use crate::json::{Document, JsonError};
 
 /// What the suite calls correct JSON and this parser refuses, because parsers differ on it.
-const REFUSED: [&str; 2] = ["y_object_duplicated_key.json", "y_object_duplicated_key_and_value.json"];
+fn expected_refusal(name: &str) -> Option<JsonError> {
+    match name {
+        "y_object_duplicated_key.json" | "y_object_duplicated_key_and_value.json" => {
+            Some(JsonError::DuplicateKey { at: 9 })
+        }
+        "y_object_escaped_null_in_key.json" => Some(JsonError::ControlInKey { at: 1 }),
+        _ => None,
+    }
+}
 
 /// The choices made: numbers of any size are kept as text; everything that is not UTF-8 or half a surrogate pair is refused.
 fn expected_choice(name: &str) -> Result<(), JsonError> {
     match name {
         "i_structure_500_nested_arrays.json" => Err(JsonError::TooDeep { at: LIMITS.depth }),
         "i_structure_UTF-8_BOM_empty_object.json" => Err(JsonError::Bom),
-        "i_string_utf16BE_no_BOM.json" => Err(JsonError::Syntax { at: 0 }),
         _ if name.starts_with("i_number_") => Ok(()),
         "i_object_key_lone_2nd_surrogate.json"
         | "i_string_1st_surrogate_but_2nd_missing.json"
@@ -43,10 +50,7 @@ fn json_test_suite() {
         let bytes = fs::read(&path).unwrap();
         let found = Document::parse(&bytes, LIMITS).map(drop);
         match name.split_once('_').unwrap().0 {
-            "y" if REFUSED.contains(&name) => {
-                assert!(matches!(found, Err(JsonError::DuplicateKey { .. })), "{name}: {found:?}")
-            }
-            "y" => assert_eq!(found, Ok(()), "{name}"),
+            "y" => assert_eq!(found.err(), expected_refusal(name), "{name}"),
             "n" => assert!(found.is_err(), "{name}"),
             // Where exactly a broken byte or surrogate stands is the file's business, not the rule's.
             "i" => assert_eq!(found.map_err(kind), expected_choice(name).map_err(kind), "{name}"),

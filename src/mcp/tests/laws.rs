@@ -83,7 +83,7 @@ proptest! {
         let method = value_of(METHOD);
         prop_assert!(method.is_none() || method == root.get("method").and_then(Value::as_str).as_deref());
         prop_assert!(method.is_some() || !is_required);
-        let name = value_of(NAME);
+        let name = value_of(NAME).map(|value| value.trim_matches([' ', '\t']));
         let target = target(message.operation());
         if let Some(name) = name {
             let encoded = target.map(|target| format!("=?base64?{}?=", STANDARD.encode(target)));

@@ -128,6 +128,22 @@ fn a_point_off_its_curve_is_left_out() {
 }
 
 #[test]
+fn coordinates_have_their_full_length() {
+    // The same point, cut elsewhere: it would verify under another identity.
+    let material = KEYS.es256.material();
+    let member = |name: &str| material.split(&format!("\"{name}\":\"")).nth(1).unwrap().split('"').next().unwrap();
+    let point = [member("x"), member("y")].map(|half| URL_SAFE_NO_PAD.decode(half).unwrap()).concat();
+    let cut = |at: usize| {
+        let (x, y) = point.split_at(at);
+        format!(r#"{{"kty":"EC","crv":"P-256","x":"{}","y":"{}"}}"#, encode(x), encode(y))
+    };
+    assert_eq!(set(&[&cut(32)]).map(|set| set.len()), Ok(1));
+    left_out(&cut(31), Unusable::Material);
+    left_out(&cut(33), Unusable::Material);
+    left_out(r#"{"kty":"OKP","crv":"Ed25519","x":"AAAA"}"#, Unusable::Material);
+}
+
+#[test]
 fn weak_rsa_keys_are_left_out() {
     let rsa = |n: &[u8], e: &str| format!(r#"{{"kty":"RSA","n":"{}","e":"{e}"}}"#, encode(n));
     let mut odd = vec![0xc5; 256];

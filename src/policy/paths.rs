@@ -1,0 +1,255 @@
+//! Which parts of the context a policy reads, so that only those are made into Cedar values.
+//!
+//! The rule: `context`, attribute access on it, and the branches of an `if` are names for a part of the context; `has` on
+//! such a name asks for presence alone; any other use of it reads the whole part; an expression that this file does not
+//! know reads everything. A value that is not in the context (an entity's attributes) is none of its business, except
+//! for the names of attributes that are read anywhere: a claim that cannot be represented matters only if its name is
+//! among them.
+//!
+//! INVARIANT (projection is sound): evaluating a policy over the projected context gives the same result, or the same
+//! error, as over the whole one. `tests/projection.rs` holds it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::Policy;
+use cedar_policy::pst::{Clause, Expr, Var};
+
+/// A part of the context: all of it, or some members.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Paths {
+    whole: bool,
+    members: BTreeMap<String, Paths>,
+}
+
+/// What policies read of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need<'a> {
+    /// Nothing.
+    Nothing,
+    /// Whether it is there.
+    Presence,
+    /// Some members of it.
+    Part(&'a Paths),
+    /// All of it.
+    Whole,
+}
+
+/// What a set of policies reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Of the context.
+    pub context: Paths,
+    /// Names of attributes, read of anything that is not the context.
+    pub attributes: BTreeSet<String>,
+}
+
+impl Paths {
+    /// What is needed of the member `name`.
+    pub fn need(&self, name: &str) -> Need<'_> {
+        if self.whole {
+            return Need::Whole;
+        }
+        match self.members.get(name) {
+            None => Need::Nothing,
+            Some(member) if member.whole => Need::Whole,
+            Some(member) if member.members.is_empty() => Need::Presence,
+            Some(member) => Need::Part(member),
+        }
+    }
+
+    /// Adds everything that `other` reads.
+    pub fn add(&mut self, other: &Self) {
+        self.whole |= other.whole;
+        for (name, member) in &other.members {
+            self.members.entry(name.clone()).or_default().add(member);
+        }
+    }
+
+    fn mark(&mut self, path: &[String], whole: bool) {
+        match path.split_first() {
+            Some((name, rest)) => self.members.entry(name.clone()).or_default().mark(rest, whole),
+            None => self.whole |= whole,
+        }
+    }
+}
+
+impl Need<'_> {
+    /// What is needed of the member `name` of a value of which this is needed.
+    pub fn member(&self, name: &str) -> Self {
+        match self {
+            Self::Nothing | Self::Presence => Self::Nothing,
+            Self::Part(paths) => paths.need(name),
+            Self::Whole => Self::Whole,
+        }
+    }
+}
+
+impl Reads {
+    /// What `policy` reads. A policy without a syntax tree reads everything.
+    pub fn of(policy: &Policy) -> Self {
+        let mut reads = Self::default();
+        match policy.to_pst() {
+            Ok(tree) => {
+                for clause in tree.body().clauses() {
+                    let (Clause::When(condition) | Clause::Unless(condition)) = clause;
+                    reads.walk(condition);
+                }
+            }
+            Err(_) => reads.context.whole = true,
+        }
+        reads
+    }
+
+    /// Adds everything that `other` reads.
+    pub fn add(&mut self, other: &Self) {
+        self.context.add(&other.context);
+        self.attributes.extend(other.attributes.iter().cloned());
+    }
+
+    /// Marks what `expr` reads when its value is used.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the tree is non-exhaustive, and what is unknown reads all")]
+    fn walk(&mut self, expr: &Expr) {
+        if let Some(paths) = self.names(expr) {
+            for path in paths {
+                self.context.mark(&path, true);
+            }
+            return;
+        }
+        match expr {
+            Expr::Literal(_) | Expr::Var(_) | Expr::Slot(_) => {}
+            Expr::UnaryOp { expr, .. } | Expr::Like { expr, .. } => self.walk(expr),
+            Expr::BinaryOp { left, right, .. } => {
+                self.walk(left);
+                self.walk(right);
+            }
+            Expr::GetAttr { expr, attr } => {
+                self.attributes.insert(attr.to_string());
+                self.walk(expr);
+            }
+            Expr::HasAttr { expr, attrs } => self.has(expr, attrs.iter().map(ToString::to_string).collect()),
+            Expr::Is { expr, in_expr, .. } => {
+                self.walk(expr);
+                in_expr.iter().for_each(|parent| self.walk(parent));
+            }
+            Expr::IfThenElse { cond, then_expr, else_expr } => {
+                self.walk(cond);
+                self.walk(then_expr);
+                self.walk(else_expr);
+            }
+            Expr::Set(items) => items.iter().for_each(|item| self.walk(item)),
+            Expr::Record(members) => members.values().for_each(|member| self.walk(member)),
+            // Whatever Cedar adds one day may read anything.
+            _ => self.context.whole = true,
+        }
+    }
+
+    /// `expr has a.b`: every prefix must be told apart from its absence, and nothing of the last is read.
+    fn has(&mut self, expr: &Expr, attrs: Vec<String>) {
+        match self.names(expr) {
+            Some(paths) => {
+                for mut path in paths {
+                    path.extend(attrs.iter().cloned());
+                    self.context.mark(&path, false);
+                }
+            }
+            None => {
+                self.attributes.extend(attrs);
+                self.walk(expr);
+            }
+        }
+    }
+
+    /// The parts of the context that `expr` is a name for; conditions on the way to them are walked. `None` if it is
+    /// anything else.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the list of names for the context is closed")]
+    fn names(&mut self, expr: &Expr) -> Option<Vec<Vec<String>>> {
+        match expr {
+            Expr::Var(Var::Context) => Some(vec![Vec::new()]),
+            Expr::GetAttr { expr, attr } => {
+                let mut paths = self.names(expr)?;
+                for path in &mut paths {
+                    // The client of a token is an entity, and may be the principal itself.
+                    if matches!(path.as_slice(), [first, second] if first == "token" && second == "client") {
+                        self.attributes.insert(attr.to_string());
+                    }
+                    path.push(attr.to_string());
+                }
+                Some(paths)
+            }
+            Expr::IfThenElse { cond, then_expr, else_expr } => {
+                // If only one branch is a name, the caller walks the whole expression, and so marks that one as used.
+                let (mut paths, other) = (self.names(then_expr)?, self.names(else_expr)?);
+                self.walk(cond);
+                paths.extend(other);
+                Some(paths)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads(condition: &str) -> Reads {
+        let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+        Reads::of(&Policy::parse(None, text).unwrap())
+    }
+
+    fn paths(marks: &[(&str, bool)]) -> Paths {
+        let mut paths = Paths::default();
+        for (path, whole) in marks {
+            let path: Vec<String> = path.split('.').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            paths.mark(&path, *whole);
+        }
+        paths
+    }
+
+    #[track_caller]
+    fn check(condition: &str, marks: &[(&str, bool)]) {
+        assert_eq!(reads(condition).context, paths(marks), "{condition}");
+    }
+
+    #[test]
+    fn what_a_condition_reads() {
+        check("true", &[]);
+        check("principal == resource", &[]);
+        check("context.a.b > 1", &[("a.b", true)]);
+        check("context has a", &[("a", false)]);
+        check("context has a.b.c", &[("a.b.c", false)]);
+        check("context.a has b && context.a.b", &[("a.b", true)]);
+        check("context.a == {b: 1}", &[("a", true)]);
+        check("context == {}", &[("", true)]);
+        check("[context.a].contains(1)", &[("a", true)]);
+        check("{x: context.a}.x == 1", &[("a", true)]);
+        check("(if context.c then context.a else context.b).x", &[("c", true), ("a.x", true), ("b.x", true)]);
+        check("(if context.c then context.a else {x: true}).x", &[("c", true), ("a", true)]);
+        check(
+            "(if context has c then context.a else context.b) has y",
+            &[("c", false), ("a.y", false), ("b.y", false)],
+        );
+        check("context.a in Group::\"g\" || context.b is User", &[("a", true), ("b", true)]);
+        check("context.a like \"x*\" && context.b.contains(\"y\")", &[("a", true), ("b", true)]);
+        check("context.ip.isInRange(ip(\"10.0.0.0/8\"))", &[("ip", true)]);
+    }
+
+    #[test]
+    fn attributes_of_entities_are_known_by_name() {
+        let found =
+            reads("principal.department == \"x\" && resource has readOnly && context.token.client.host == \"h\"");
+        let expected: BTreeSet<String> = ["department", "host", "readOnly"].map(str::to_owned).into();
+        assert_eq!(found.attributes, expected);
+        assert_eq!(found.context, paths(&[("token.client.host", true)]));
+    }
+
+    #[test]
+    fn a_member_of_what_is_needed() {
+        let some = paths(&[("a.b", true), ("c", false)]);
+        assert_eq!(some.need("a").member("b"), Need::Whole);
+        assert_eq!(some.need("a").member("x"), Need::Nothing);
+        assert_eq!(some.need("c"), Need::Presence);
+        assert_eq!(some.need("d"), Need::Nothing);
+        assert_eq!(paths(&[("", true)]).need("a").member("b"), Need::Whole);
+    }
+}

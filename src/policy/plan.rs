@@ -1,0 +1,194 @@
+//! Which policies a question can concern at all.
+//!
+//! Cedar evaluates every policy of a set on every request. A plan holds, for one kind of target, the policies whose
+//! action and resource constraints can match it, and finds among them those whose principal constraint can match the
+//! caller. Conditions stay whole: a plan only leaves out policies whose scope is certain to be false.
+//!
+//! INVARIANT (slicing is sound): for every request, the decision, the determining policies and the policies in error are
+//! those of the whole set. `tests/slicing.rs` holds it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use cedar_policy::{Effect, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint};
+
+use crate::policy::bundle::Bundle;
+use crate::policy::paths::Reads;
+
+/// Up to so many policies one look-up and one evaluation of all of them is cheaper than finding those of the caller.
+const FLAT: usize = 12;
+
+/// The number of a policy in its bundle.
+pub type PolicyIndex = usize;
+
+/// Policies for one kind of target, by the principals that they speak of.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Those that speak of any principal, or of a type of principal; all of them in a flat plan.
+    any: PolicySet,
+    /// Those that speak of one entity: the principal itself, or a group or scope that it is in.
+    by_entity: HashMap<EntityUid, PolicySet>,
+    reads: Reads,
+    scopes: BTreeSet<ScopesOf>,
+    len: usize,
+}
+
+/// The scopes that one policy names, or several with the same ones.
+pub type ScopesOf = (Effect, Vec<String>);
+
+/// All plans of a bundle, made once each: targets with the same policies share one.
+#[derive(Debug, Default)]
+pub struct Plans {
+    made: HashMap<Vec<PolicyIndex>, Arc<Plan>>,
+}
+
+/// The plans of targets that are known only at the request: a prompt, a resource, a task, a tool without catalogue.
+#[derive(Debug, Default)]
+pub struct OpenPlan {
+    /// Policies on any resource, on a type of resource, or on the server.
+    wide: Arc<Plan>,
+    /// Policies on one entity: the resource itself, or one that it is in.
+    by_entity: HashMap<EntityUid, Arc<Plan>>,
+    reads: Reads,
+}
+
+impl Plan {
+    fn new(bundle: &Bundle, policies: &[PolicyIndex]) -> Self {
+        let mut plan = Self { len: policies.len(), ..Self::default() };
+        for policy in policies.iter().filter_map(|index| bundle.policy(*index)) {
+            plan.reads.add(&policy.reads);
+            if !policy.scopes.is_empty() {
+                plan.scopes.insert((policy.effect(), policy.scopes.clone()));
+            }
+            let set = match entity_of(&policy.policy.principal_constraint()) {
+                Some(uid) if policies.len() > FLAT => plan.by_entity.entry(uid).or_default(),
+                Some(_) | None => &mut plan.any,
+            };
+            add(set, &policy.policy);
+        }
+        plan
+    }
+
+    /// The sets of policies that can concern a principal that is `principal`, in `ancestors`.
+    pub fn slices<'a>(
+        &'a self,
+        principal: &'a EntityUid,
+        ancestors: impl Iterator<Item = &'a EntityUid> + 'a,
+    ) -> impl Iterator<Item = &'a PolicySet> + 'a {
+        let of_entities = (!self.by_entity.is_empty())
+            .then(|| std::iter::once(principal).chain(ancestors).filter_map(|uid| self.by_entity.get(uid)));
+        (!self.any.is_empty()).then_some(&self.any).into_iter().chain(of_entities.into_iter().flatten())
+    }
+
+    /// What its policies read.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// The scopes that its permits name, a list for each permit, equal ones once.
+    pub fn scopes_of_permits(&self) -> impl Iterator<Item = &[String]> {
+        self.scopes.iter().filter(|(effect, _)| *effect == Effect::Permit).map(|(_, scopes)| scopes.as_slice())
+    }
+
+    /// How many policies it holds.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// A bundle's policies have ids of their own, so a set takes each; one that it refused would be missing from every
+/// answer, which is why the loader's self-check compares the numbers.
+fn add(set: &mut PolicySet, policy: &Policy) {
+    let added = set.add(policy.clone());
+    debug_assert!(added.is_ok(), "a bundle's ids are unique");
+}
+
+/// The one entity that a constraint on the principal names: only it and what is in it can match.
+fn entity_of(constraint: &PrincipalConstraint) -> Option<EntityUid> {
+    match constraint {
+        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
+        PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
+            Some(uid.clone())
+        }
+    }
+}
+
+/// The same of a constraint on the resource.
+fn resource_entity_of(constraint: &ResourceConstraint) -> Option<EntityUid> {
+    match constraint {
+        ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
+        ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
+            Some(uid.clone())
+        }
+    }
+}
+
+impl Plans {
+    /// The plan of exactly `policies`.
+    fn plan(&mut self, bundle: &Bundle, policies: Vec<PolicyIndex>) -> Arc<Plan> {
+        self.made.entry(policies).or_insert_with_key(|policies| Arc::new(Plan::new(bundle, policies))).clone()
+    }
+
+    /// The plans of a target that is known now: the action `action` in `groups`, on the resource `resource` in `parents`.
+    /// Policies on this action alone and policies on more have a plan each, so that tools of one server share the latter.
+    pub fn closed(
+        &mut self,
+        bundle: &Bundle,
+        action: (&EntityUid, &[EntityUid]),
+        resource: (&EntityUid, &[EntityUid]),
+    ) -> Vec<Arc<Plan>> {
+        let concerns = |index: &PolicyIndex| {
+            bundle.policy(*index).is_some_and(|policy| {
+                let named = resource_entity_of(&policy.policy.resource_constraint());
+                named.is_none_or(|uid| uid == *resource.0 || resource.1.contains(&uid))
+            })
+        };
+        let own: Vec<PolicyIndex> = bundle.on_action(action.0).filter(concerns).collect();
+        let shared: Vec<PolicyIndex> = bundle.on_actions(action.0, action.1).into_iter().filter(concerns).collect();
+        if own.len() + shared.len() <= FLAT {
+            let all: BTreeSet<PolicyIndex> = own.into_iter().chain(shared).collect();
+            return vec![self.plan(bundle, all.into_iter().collect())];
+        }
+        [own, shared].into_iter().filter(|list| !list.is_empty()).map(|list| self.plan(bundle, list)).collect()
+    }
+
+    /// The plans of an action on a resource that is known only at the request.
+    pub fn open(&mut self, bundle: &Bundle, action: &EntityUid, groups: &[EntityUid]) -> OpenPlan {
+        let mut wide = Vec::new();
+        let mut named: HashMap<EntityUid, Vec<PolicyIndex>> = HashMap::new();
+        let mut reads = Reads::default();
+        let all: BTreeSet<PolicyIndex> = bundle.on_action(action).chain(bundle.on_actions(action, groups)).collect();
+        for index in all {
+            let Some(policy) = bundle.policy(index) else { continue };
+            reads.add(&policy.reads);
+            match resource_entity_of(&policy.policy.resource_constraint()) {
+                None => wide.push(index),
+                Some(uid) => named.entry(uid).or_default().push(index),
+            }
+        }
+        let by_entity = named.into_iter().map(|(uid, list)| (uid, self.plan(bundle, list))).collect();
+        OpenPlan { wide: self.plan(bundle, wide), by_entity, reads }
+    }
+}
+
+impl OpenPlan {
+    /// The plans that can concern a resource that is `resource`, in `ancestors`.
+    pub fn plans(&self, resource: &EntityUid, ancestors: &[EntityUid]) -> Vec<&Plan> {
+        let mut plans = vec![&*self.wide];
+        if !self.by_entity.is_empty() {
+            plans.extend(self.by_entity.get(resource).map(|plan| &**plan));
+            plans.extend(ancestors.iter().filter_map(|uid| self.by_entity.get(uid)).map(|plan| &**plan));
+        }
+        plans
+    }
+
+    /// What its policies read.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+}
