@@ -88,9 +88,8 @@ impl Bench {
         let admitted = approach(&generation.rules, context).unwrap();
         let token = || {
             gate.metrics.token_cache_hit();
-            gate.tokens.caller(&admitted.bearer, admitted.server, generation, *now, |token| {
-                gate.audit.fingerprint(token)
-            })
+            gate.tokens
+                .caller(&admitted.bearer, admitted.server, generation, *now, |token| gate.audit.fingerprint(token))
         };
         vec![
             ("protobuf read", sample(|| self.bytes.clone(), read)),
@@ -140,10 +139,13 @@ impl Bench {
         let id = self.gate.audit.next_id();
         let answer = build(&self.decision(), &self.about(&id)).response;
         let mut buffer = BytesMut::with_capacity(answer.encoded_len());
-        sample(|| (), |()| {
-            buffer.clear();
-            answer.encode(&mut buffer)
-        })
+        sample(
+            || (),
+            |()| {
+                buffer.clear();
+                answer.encode(&mut buffer)
+            },
+        )
     }
 
     fn decision(&self) -> Decision {

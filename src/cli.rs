@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::problem::{Problem, ProblemJson, Severity, render};
+use crate::problem::{Problem, Severity, render};
 use crate::reload::load::{Loaded, load};
 
 /// How a command ended.
@@ -50,16 +50,18 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str =
-    "Exit codes: 0 success or allow, 1 failure, 2 deny (explain), 3 invalid configuration or input.";
+    "Exit codes: 0 success or allow, 1 failure, 2 deny (explain), 3 invalid command line, configuration or input.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve decisions until SIGTERM or SIGINT
     ///
     /// Prints one line when ready. The configuration, policies, catalogues and key files are read again when they change;
-    /// what does not load changes nothing. SIGHUP reads them at once.
+    /// what does not load changes nothing. SIGHUP reads them at once, and opens the audit file again.
+    #[command(after_help = serve::EXAMPLE)]
     Serve(serve::Serve),
     /// Load everything and print every problem with file, line and remedy
+    #[command(after_help = check::EXAMPLE)]
     Check(check::Check),
     /// Decide one message and say why
     ///
@@ -67,6 +69,7 @@ enum Command {
     #[command(after_help = explain::EXAMPLE)]
     Explain(explain::Explain),
     /// Print the Cedar schema that the policies are checked against
+    #[command(after_help = schema::EXAMPLE)]
     Schema(schema::Schema),
 }
 
@@ -89,11 +92,16 @@ enum Format {
 
 /// Runs the command line of this process.
 pub fn run() -> Exit {
-    match Arguments::parse().command {
-        Command::Serve(command) => command.run(),
-        Command::Check(command) => command.run(),
-        Command::Explain(command) => command.run(),
-        Command::Schema(command) => command.run(),
+    match Arguments::try_parse() {
+        Ok(Arguments { command: Command::Serve(command) }) => command.run(),
+        Ok(Arguments { command: Command::Check(command) }) => command.run(),
+        Ok(Arguments { command: Command::Explain(command) }) => command.run(),
+        Ok(Arguments { command: Command::Schema(command) }) => command.run(),
+        Err(error) => {
+            // By itself the parser would end with 2, which here means a denial. What it cannot print nobody reads.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Invalid } else { Exit::Success }
+        }
     }
 }
 
@@ -108,16 +116,14 @@ fn loaded(path: &Path) -> Result<Loaded, Exit> {
 
 /// `2 errors, 1 warning`.
 fn summary(problems: &[Problem]) -> String {
-    let count = |severity, word: &str| {
-        let count = problems.iter().filter(|problem| problem.severity == severity).count();
-        format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-    };
-    format!("{}, {}", count(Severity::Error, "error"), count(Severity::Warning, "warning"))
+    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    format!("{}, {}", counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"))
 }
 
-/// The problems for programs.
-fn problems_json(problems: &[Problem]) -> Vec<ProblemJson> {
-    problems.iter().map(ProblemJson::from).collect()
+/// `1 policy`, `2 policies`.
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Whether standard error is a terminal that shows colours.

@@ -126,7 +126,7 @@ async fn within<F: Future>(future: F) -> F::Output {
 
 /// Bytes as they are, both ways.
 #[derive(Clone, Copy)]
-struct Raw;
+pub(crate) struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;

@@ -7,5 +7,9 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod cli;
+mod docs;
+mod floors;
+mod reload;
 mod server;
 mod wire;

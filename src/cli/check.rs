@@ -1,8 +1,14 @@
 //! `toolgate check`.
 
-use super::{ConfigFile, Exit, Format, color, problems_json, summary};
-use crate::problem::render;
+use super::{ConfigFile, Exit, Format, color, counted, summary};
+use crate::problem::{ProblemJson, render};
 use crate::reload::load::load;
+
+pub(super) const EXAMPLE: &str = "Example:
+  toolgate check -c toolgate.yaml
+  toolgate check -c toolgate.yaml --format json
+
+Exit codes: 0 it would be served, 3 it would not. Warnings do not keep it from being served.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
@@ -18,15 +24,18 @@ impl Check {
         let (found, problems) = match load(&self.file.config) {
             Ok(loaded) => {
                 let tools: usize = loaded.rules.servers.iter().map(|server| server.model.catalogued_tools()).sum();
-                let (policies, servers) = (loaded.rules.engine.bundle().len(), loaded.rules.servers.len());
-                let found = format!("{policies} policies, {servers} servers, {tools} catalogued tools");
-                (Some(found), loaded.warnings)
+                let found = [
+                    counted(loaded.rules.engine.bundle().len(), "policy", "policies"),
+                    counted(loaded.rules.servers.len(), "server", "servers"),
+                    counted(tools, "catalogued tool", "catalogued tools"),
+                ];
+                (Some(found.join(", ")), loaded.warnings)
             }
             Err(failure) => (None, failure.problems),
         };
         match self.format {
             Format::Json => {
-                let report = serde_json::json!({ "ok": found.is_some(), "problems": problems_json(&problems) });
+                let report = serde_json::json!({ "ok": found.is_some(), "problems": ProblemJson::list(&problems) });
                 println!("{report:#}");
             }
             Format::Text => {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{ConfigFile, Exit, Format, loaded};
 use crate::clock::Clock;
 use crate::context::{Body, Headers, RequestContext, UnixTime};
-use crate::decision::denial::Denial;
+use crate::decision::denial::{Denial, Reason};
 use crate::decision::server::Server;
 use crate::decision::{Caller, Decision, decide};
 use crate::json::Document;
@@ -23,7 +23,9 @@ pub(super) const EXAMPLE: &str = r#"Example:
   echo '{"iss":"https://id.example.com","sub":"ada","client_id":"cli","scope":"weather:read"}' > ada.json
   toolgate explain -c toolgate.yaml --server weather --claims ada.json --message call.json
 
-Claims that a token must have and the file lacks (aud, exp, iat) are taken as valid now."#;
+Claims that a token must have and the file lacks (iss, aud, exp, iat) are taken as valid now.
+
+Exit codes: 0 allow, 2 deny, 3 invalid configuration or input."#;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Explain {
@@ -182,15 +184,17 @@ fn json(decision: &Decision) -> serde_json::Value {
         "targets": targets,
         "policies": ids(&decision.determining),
         "errors": ids(&decision.erring),
+        "advice": advice(decision),
         "scopes": scopes(decision),
     })
 }
 
 fn scopes(decision: &Decision) -> Option<&[String]> {
-    match &decision.verdict {
-        Err(Denial::Policy(Refusal::ScopeInsufficient { scopes })) => Some(scopes),
-        _ => None,
-    }
+    if let Err(Denial::Policy(Refusal::ScopeInsufficient { scopes })) = &decision.verdict { Some(scopes) } else { None }
+}
+
+fn advice(decision: &Decision) -> Option<&str> {
+    if let Err(Denial::Policy(Refusal::Denied { advice })) = &decision.verdict { advice.as_deref() } else { None }
 }
 
 fn text(decision: &Decision) -> String {
@@ -203,14 +207,16 @@ fn text(decision: &Decision) -> String {
     }
     lines.extend(decision.determining.iter().map(|id| format!("  decided   {id}")));
     lines.extend(decision.erring.iter().map(|id| format!("  in error  {id}")));
-    if decision.determining.is_empty() && decision.erring.is_empty() && !decision.targets.is_empty() {
+    // The policies spoke, and none of them said yes.
+    let by_default = matches!(decision.reason(), Reason::PolicyDenied | Reason::ScopeInsufficient);
+    if by_default && decision.determining.is_empty() {
         lines.push("  decided   no policy permits it".to_owned());
     }
-    if let Err(denial) = &decision.verdict {
-        lines.extend(denial.detail().map(|detail| format!("  because   {detail}")));
-    }
-    if let Some(scopes) = scopes(decision) {
-        lines.push(format!("  cured by  scopes {}", scopes.join(" ")));
+    lines.extend(advice(decision).map(|advice| format!("  advice    {advice}")));
+    match (scopes(decision), &decision.verdict) {
+        (Some(scopes), _) => lines.push(format!("  cured by  scopes {}", scopes.join(" "))),
+        (None, Err(denial)) => lines.extend(denial.detail().map(|detail| format!("  because   {detail}"))),
+        (None, Ok(_)) => {}
     }
     lines.join("\n") + "\n"
 }

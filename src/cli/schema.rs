@@ -2,6 +2,11 @@
 
 use super::{ConfigFile, Exit, Format, loaded};
 
+pub(super) const EXAMPLE: &str = "Example:
+  toolgate schema -c toolgate.yaml > toolgate.cedarschema
+
+Exit codes: 0 printed, 3 invalid configuration.";
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Schema {
     #[command(flatten)]

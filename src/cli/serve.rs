@@ -1,5 +1,7 @@
 //! `toolgate serve`: from the configuration to a running service, and in order back down.
 
+use std::io;
+use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -26,6 +28,11 @@ use crate::server::{Bound, DRAIN_LIMIT};
 use crate::telemetry;
 use crate::telemetry::LogFormat;
 
+pub(super) const EXAMPLE: &str = "Example:
+  toolgate serve -c toolgate.yaml
+
+Exit codes: 0 after a clean stop, 1 it could not listen, record or go on, 3 invalid configuration (nothing is started).";
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -44,7 +51,7 @@ enum ServeFailure {
     #[error("{0}")]
     Text(String),
     #[error(transparent)]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "called through `map_err`")]
@@ -123,12 +130,11 @@ impl Serve {
             let stopped = stopped.clone();
             tokio::spawn(admin::serve(listener, state, async move { stopped.notified().await }))
         });
-        if stdout_is_audit {
-            eprintln!("{ready}")
-        } else {
-            println!("{ready}")
-        }
-        let ended = server::serve(services, stop_signal()?, || readiness.drain(), DRAIN_LIMIT).await;
+        // Before anybody is told that there is something to stop.
+        let stop = stop_signal()?;
+        // Serving goes on when nobody reads the line; `println!` would panic.
+        let _ = if stdout_is_audit { writeln!(io::stderr(), "{ready}") } else { writeln!(io::stdout(), "{ready}") };
+        let ended = server::serve(services, stop, || readiness.drain(), DRAIN_LIMIT).await;
         stopped.notify_one();
         for task in background {
             task.abort();

@@ -1,17 +1,21 @@
 //! Policy files, parsed and validated as one set. Nothing leaves here that strict validation has not passed.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{
-    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationError, ValidationMode,
+    ValidationWarning, Validator,
 };
 use miette::Diagnostic;
 
+use crate::policy::lint::{Finding, lint};
 use crate::policy::names::EntityKind;
 use crate::policy::paths::Reads;
 use crate::policy::plan::PolicyIndex;
+use crate::policy::schema::SchemaInput;
 use crate::problem::{Problem, Severity, Source};
 
 /// One file of policies.
@@ -59,8 +63,8 @@ struct ActionIndex {
 }
 
 impl Bundle {
-    /// Parses and validates `files` against `schema`: a bundle if there is no error, and every problem of every file.
-    pub fn load(files: &[PolicyFile], schema: &Schema) -> (Option<Self>, Vec<Problem>) {
+    /// Parses and validates `files` against `schema`, which was made from `known`: a bundle if there is no error, and every problem of every file.
+    pub fn load(files: &[PolicyFile], schema: &Schema, known: &SchemaInput<'_>) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut bundle = Self::default();
         let mut set = PolicySet::new();
@@ -81,16 +85,55 @@ impl Bundle {
                 }
             }
         }
-        let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
-        let place = |id: &PolicyId| origin.get(id).copied();
-        for error in result.validation_errors() {
-            problems.extend(place(error.policy_id()).map(|source| diagnosed(source, error, Severity::Error)));
+        let mut faulty = BTreeSet::new();
+        for policy in &bundle.policies {
+            let Some(source) = origin.get(policy.policy.id()) else { continue };
+            for finding in lint(policy, known) {
+                faulty.insert(policy.id.to_string());
+                problems.push(marked(source, policy, finding));
+            }
         }
-        for warning in result.validation_warnings() {
-            problems.extend(place(warning.policy_id()).map(|source| diagnosed(source, warning, Severity::Warning)));
-        }
+        problems.extend(bundle.validated(&set, &origin, schema, faulty));
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
         (valid.then_some(bundle), problems)
+    }
+
+    /// What strict validation says of `set`. A policy that can never apply is worth a warning; a forbid that cannot is an
+    /// error, since somebody relies on it. Of a policy that is `faulty` already, that goes without saying. Cedar says
+    /// everything again for each action that a policy is about; here one place in a file is one problem.
+    fn validated(
+        &self,
+        set: &PolicySet,
+        origin: &HashMap<PolicyId, &Source>,
+        schema: &Schema,
+        mut faulty: BTreeSet<String>,
+    ) -> Vec<Problem> {
+        let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
+        let place = |id: &PolicyId| origin.get(id).copied();
+        let mut problems = Vec::new();
+        for error in result.validation_errors() {
+            let id = error.policy_id();
+            let inapplicable = matches!(error, ValidationError::InvalidActionApplication(_));
+            if !(inapplicable && faulty.contains(&id.to_string())) {
+                problems.extend(place(id).map(|source| diagnosed(source, error, Severity::Error)));
+            }
+            faulty.insert(id.to_string());
+        }
+        for warning in result.validation_warnings() {
+            let id = warning.policy_id();
+            let is_forbid = self.by_id(id).is_some_and(|policy| policy.effect() == Effect::Forbid);
+            let impossible = matches!(warning, ValidationWarning::ImpossiblePolicy(_));
+            let severity = if is_forbid && impossible { Severity::Error } else { Severity::Warning };
+            if !faulty.contains(&id.to_string()) {
+                problems.extend(place(id).map(|source| diagnosed(source, warning, severity)));
+            }
+        }
+        let at =
+            |problem: &Problem| (problem.source.name.clone(), problem.span.clone().map(|span| (span.start, span.end)));
+        // Errors before warnings; among equals always the same one, whatever the order of Cedar's maps.
+        problems.sort_by_cached_key(|problem| (at(problem), Reverse(problem.severity), problem.message.clone()));
+        problems.dedup_by(|next, first| first.span.is_some() && at(next) == at(first));
+        problems
     }
 
     fn add(&mut self, policy: BundledPolicy) {
@@ -213,7 +256,7 @@ fn id_of(policy: &Policy, file: &str) -> PolicyId {
     }
 }
 
-fn diagnosed(source: &Source, error: &(impl Diagnostic + ?Sized), severity: Severity) -> Problem {
+fn diagnosed(source: &Source, error: &dyn Diagnostic, severity: Severity) -> Problem {
     let label = error.labels().and_then(|mut labels| labels.next());
     let span = label.map(|label| label.offset()..label.offset().saturating_add(label.len()));
     let help = error.help().map(|help| help.to_string());
@@ -229,6 +272,15 @@ fn doubled(source: &Source, id: &PolicyId) -> Problem {
 fn at_text(source: &Source, text: &str, message: String) -> Problem {
     let span = source.text.rfind(text).map(|start| start..start + text.len());
     Problem { severity: Severity::Error, source: source.clone(), span, message, help: None }
+}
+
+/// A finding at its first place in the policy; a policy without `@id` is looked for from the start of its file.
+fn marked(source: &Source, policy: &BundledPolicy, finding: Finding) -> Problem {
+    let from = source.text.find(&format!("@id(\"{}\")", policy.id)).unwrap_or(0);
+    let rest = source.text.get(from..).unwrap_or_default();
+    let span = rest.find(&finding.text).map(|at| from + at..from + at + finding.text.len());
+    let message = format!("for policy `{}`, {}", policy.id, finding.message);
+    Problem { severity: Severity::Error, source: source.clone(), span, message, help: finding.help }
 }
 
 fn whole_file(source: &Source, message: String, help: Option<&str>) -> Problem {

@@ -57,6 +57,16 @@ impl Paths {
         }
     }
 
+    /// Every path that is named, prefixes included.
+    pub fn each(&self) -> Vec<Vec<&str>> {
+        let mut all = Vec::new();
+        for (name, member) in &self.members {
+            all.push(vec![name.as_str()]);
+            all.extend(member.each().into_iter().map(|rest| [vec![name.as_str()], rest].concat()));
+        }
+        all
+    }
+
     /// Adds everything that `other` reads.
     pub fn add(&mut self, other: &Self) {
         self.whole |= other.whole;

@@ -80,8 +80,9 @@ impl FileReader {
 
     /// The folders of all files read so far.
     pub(super) fn folders(&self) -> Vec<PathBuf> {
-        let mut folders: Vec<PathBuf> =
-            self.files.iter().filter_map(|(path, _)| path.parent()).map(Path::to_path_buf).collect();
+        // The parent of a mere name is empty, which is no folder to the system.
+        let folder = |path: &Path| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_path_buf() };
+        let mut folders: Vec<PathBuf> = self.files.iter().filter_map(|(path, _)| path.parent()).map(folder).collect();
         folders.sort();
         folders.dedup();
         folders

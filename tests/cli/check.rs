@@ -1,0 +1,184 @@
+//! `toolgate check`, and what every other command says of the same configuration.
+
+use serde_json::Value;
+
+use super::support::{Files, json};
+
+/// Five mistakes in the configuration, two in policies, one in a catalogue, one in a key file.
+fn broken() -> Files {
+    let files = Files::new();
+    files.configure(&[
+        ("policies: policies", "policies: policies\ntime_zoen: UTC"),
+        ("groups: /groups", "groups: [a, b]"),
+        ("jwks: {file: keys.json}", "jwks: {file: keys.json}\n    algorithms: [HS256]"),
+        (
+            "audit:",
+            "  - {name: storms, resource: https://mcp.example.com/weather, issuers: [corp], tools: storms.json}\n\
+             \x20 - {name: tides, resource: https://mcp.example.com/tides, issuers: [corp], tools: tides.json}\n\
+             audit:",
+        ),
+    ]);
+    files.write("keys.json", "{\"keys\": [{\"kty\": \"oct\", \"k\": \"c2VjcmV0\"}]}");
+    files.write("tides.json", "{\"tools\": [{\"name\": \"a\"}, {\"name\": \"a\"}]}");
+    files.write("policies/forecast.cedar", "\n\npermit (principal, action, resource) when { context.argumnets };\n");
+    files.write("policies/stations.cedar", "forbid (principal, action, resource\n");
+    files
+}
+
+/// Where each mistake of [`broken`] is, and a part of what is said of it.
+const PROBLEMS: [(&str, Option<u64>, &str); 9] = [
+    ("keys.json", None, "key"),
+    ("policies/forecast.cedar", Some(3), "argumnets"),
+    ("policies/stations.cedar", Some(1), "unexpected"),
+    ("tides.json", None, "two tools are called `a`"),
+    ("toolgate.yaml", Some(5), "`time_zoen`"),
+    ("toolgate.yaml", Some(10), "`issuers[0].algorithms[0]` cannot be `HS256`"),
+    ("toolgate.yaml", Some(11), "`issuers[0].groups`"),
+    ("toolgate.yaml", Some(19), "`servers[1].resource` is the same as `servers[0].resource`"),
+    ("toolgate.yaml", Some(19), "cannot read `storms.json`"),
+];
+
+fn key(problem: &Value) -> (String, Option<u64>, String) {
+    let text = |name: &str| problem[name].as_str().unwrap().to_owned();
+    (text("file"), problem["line"].as_u64(), text("message"))
+}
+
+#[test]
+fn every_problem_of_every_file_comes_out_at_once() {
+    let files = broken();
+    let ran = files.run(&["check", "-c", "toolgate.yaml", "--format", "json"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    let report = json(&ran.stdout);
+    assert_eq!(report["ok"], false);
+    let found: Vec<_> = report["problems"].as_array().unwrap().iter().map(key).collect();
+    for (file, line, part) in PROBLEMS {
+        let matching = found.iter().filter(|(f, l, message)| f == file && *l == line && message.contains(part)).count();
+        assert_eq!(matching, 1, "{file}:{line:?}: {part}\nin {found:#?}");
+    }
+    assert_eq!(found.len(), PROBLEMS.len(), "{found:#?}");
+    let mut sorted = found.clone();
+    sorted.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    assert_eq!(found, sorted, "by file and line");
+    for problem in report["problems"].as_array().unwrap() {
+        assert_eq!(problem["severity"], "error");
+        assert_eq!(problem["line"].is_null(), problem["column"].is_null());
+        assert!(problem.as_object().unwrap().contains_key("help"));
+    }
+}
+
+#[test]
+fn people_get_file_line_and_caret() {
+    let files = broken();
+    let ran = files.run(&["check", "-c", "toolgate.yaml"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (3, ""));
+    for part in [
+        "toolgate.yaml:5:1",
+        "time_zoen: UTC",
+        "^^^^^^^^^",
+        "did you mean `time_zone`?",
+        "policies/stations.cedar:1",
+        "cannot read `storms.json`: No such file or directory",
+        "9 errors, 0 warnings",
+    ] {
+        assert!(ran.stderr.contains(part), "no `{part}` in\n{}", ran.stderr);
+    }
+}
+
+#[test]
+fn whoever_needs_the_configuration_says_the_same() {
+    let files = broken();
+    let message = files.write("message.json", "{}");
+    let message = message.to_str().unwrap();
+    for arguments in [
+        &["serve", "-c", "toolgate.yaml"][..],
+        &["schema", "-c", "toolgate.yaml"],
+        &["explain", "-c", "toolgate.yaml", "--server", "weather", "--claims", message, "--message", message],
+    ] {
+        let ran = files.run(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (3, ""), "{arguments:?}");
+        assert!(ran.stderr.contains("9 errors, 0 warnings"), "{arguments:?}: {}", ran.stderr);
+    }
+    assert!(!files.path("audit/audit.jsonl").exists(), "nothing was started");
+}
+
+/// Each alone, so that none of them hides behind another.
+#[test]
+fn what_cannot_be_read_is_said() {
+    for (old, new, file, line, part) in [
+        (
+            "policies: policies",
+            "policies: nowhere",
+            "toolgate.yaml",
+            Some(4),
+            "cannot read the policy folder `nowhere`",
+        ),
+        ("policies: policies", "policies: audit", "toolgate.yaml", Some(4), "holds no *.cedar file"),
+        ("policies: policies", "policies: weather.json", "toolgate.yaml", Some(4), "Not a directory"),
+        ("{file: keys.json}", "{file: policies}", "toolgate.yaml", Some(8), "cannot read `policies`: it is not a file"),
+        ("{file: keys.json}", "{file: /dev/zero}", "toolgate.yaml", Some(8), "it is not a file"),
+        ("tools: weather.json", "tools: keys.json", "keys.json", None, "no `tools` array"),
+        ("issuers: [corp]", "issuers: [crop]", "toolgate.yaml", Some(14), "names no issuer: `crop`"),
+        ("resource: https", "resource: http", "toolgate.yaml", Some(13), "is http"),
+        ("  file: {path: audit/audit.jsonl}", "  {}", "toolgate.yaml", Some(18), "names no place to record decisions"),
+    ] {
+        let files = Files::new();
+        files.configure(&[(old, new)]);
+        let ran = files.run(&["check", "-c", "toolgate.yaml", "--format", "json"]);
+        assert_eq!(ran.code, 3, "{new}: {ran:?}");
+        let report = json(&ran.stdout);
+        let found: Vec<_> = report["problems"].as_array().unwrap().iter().map(key).collect();
+        assert!(
+            found.iter().any(|(f, l, message)| f == file && *l == line && message.contains(part)),
+            "{new}: {part}\nin {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_that_is_not_there_or_no_yaml() {
+    let files = Files::new();
+    files.write("torn.yaml", "listen: {grpc: \n");
+    for (config, part) in [
+        ("nowhere.yaml", "cannot read `nowhere.yaml`: No such file or directory"),
+        ("policies", "cannot read `policies`: it is not a file"),
+        ("torn.yaml", "torn.yaml:"),
+    ] {
+        let ran = files.run(&["check", "-c", config]);
+        assert_eq!(ran.code, 3, "{ran:?}");
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_holds_is_counted() {
+    let files = Files::new();
+    let text = files.run(&["check", "-c", "toolgate.yaml"]);
+    let expected = "ok: 2 policies, 1 server, 2 catalogued tools; 0 errors, 0 warnings\n";
+    assert_eq!((text.code, text.stdout.as_str(), text.stderr.as_str()), (0, expected, ""));
+    let by_default = files.run(&["check"]);
+    assert_eq!((by_default.code, by_default.stdout.as_str()), (0, expected), "toolgate.yaml of this folder");
+    let report = files.run(&["check", "--format", "json"]);
+    assert_eq!((report.code, json(&report.stdout)), (0, serde_json::json!({"ok": true, "problems": []})));
+}
+
+#[test]
+fn a_warning_is_shown_and_passes() {
+    let files = Files::new();
+    files.write("policies/never.cedar", "permit (principal, action, resource) when { false };\n");
+    let ran = files.run(&["check"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stderr.contains("warning") && ran.stderr.contains("policies/never.cedar"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("0 errors, 1 warning\n"), "{}", ran.stdout);
+}
+
+/// Every configuration that ships must hold.
+#[test]
+fn the_examples_hold() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for example in ["envoy/toolgate.yaml", "istio/config/toolgate.yaml", "envoy-gateway/config/toolgate.yaml"] {
+        let path = root.join("examples").join(example);
+        let ran = super::run(super::toolgate(&["check", "-c", path.to_str().unwrap()]));
+        assert_eq!(ran.code, 0, "{example}: {}", ran.stderr);
+        assert_eq!(ran.stderr, "", "{example}: warnings");
+    }
+}

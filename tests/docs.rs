@@ -1,0 +1,118 @@
+//! What the pages show is true: their policies load, their configuration is read, their tables are complete.
+
+use std::path::{Path, PathBuf};
+
+use cedar_policy::Schema;
+use toolgate::config::parse;
+use toolgate::decision::denial::Reason;
+use toolgate::policy::bundle::{Bundle, PolicyFile};
+use toolgate::problem::{Source, render};
+use toolgate::reload::load::load;
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn page(path: &str) -> String {
+    std::fs::read_to_string(root(path)).unwrap()
+}
+
+/// The blocks of `text` that are fenced as `language`.
+fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+    let fence = format!("```{language}\n");
+    text.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_policies_shown_load() {
+    let loaded = load(&root("tests/fixtures/docs/toolgate.yaml"));
+    let loaded = loaded.unwrap_or_else(|failure| panic!("{}", render(&failure.problems, false)));
+    let (schema, _) = Schema::from_cedarschema_str(&loaded.schema).unwrap();
+    for (path, at_least) in [("README.md", 1), ("docs/policies.md", 5)] {
+        let text = page(path);
+        let shown = blocks(&text, "cedar");
+        assert!(shown.len() >= at_least, "{path}: {}", shown.len());
+        let file = |text: &str| PolicyFile { name: path.to_owned(), source: Source::new(path, text) };
+        let (bundle, problems) = Bundle::load(&[file(&shown.join("\n"))], &schema);
+        assert!(bundle.is_some() && problems.is_empty(), "{}", render(&problems, false));
+    }
+    let (none, problems) = Bundle::load(
+        &[PolicyFile {
+            name: "a".to_owned(),
+            source: Source::new("a", "permit (principal, action, resource is Toool);"),
+        }],
+        &schema,
+    );
+    assert!(none.is_none() && !problems.is_empty(), "a policy that is wrong is seen to be");
+}
+
+/// The sample is read, and the page has every key that the reader knows: an unknown one makes it list them.
+#[test]
+fn the_configuration_shown_is_read_and_whole() {
+    let text = page("docs/configuration.md");
+    let [sample] = blocks(&text, "yaml")[..] else { panic!("one sample") };
+    let problems = |text: &str| parse(&Source::new("docs/configuration.md", text)).1;
+    assert!(problems(sample).is_empty(), "{}", render(&problems(sample), false));
+    let mut known = 0;
+    for (place, unknown) in [
+        ("listen:\n", "zzzzzzzz: 1\nlisten:\n"),
+        ("listen:\n", "listen:\n  zzzzzzzz: 1\n"),
+        ("grpc: 127.0.0.1:9191", "grpc: {zzzzzzzz: 1}"),
+        ("client_address: peer", "client_address: {zzzzzzzz: 1}"),
+        ("- name: corp\n", "- name: corp\n  zzzzzzzz: 1\n"),
+        ("jwks: {", "jwks: {zzzzzzzz: 1, "),
+        ("scopes: {", "scopes: {zzzzzzzz: 1, "),
+        ("department: {", "department: {zzzzzzzz: 1, "),
+        ("- name: weather\n", "- name: weather\n  zzzzzzzz: 1\n"),
+        ("limits: {", "limits: {zzzzzzzz: 1, "),
+        ("audit:\n", "audit:\n  zzzzzzzz: 1\n"),
+        ("file: {", "file: {zzzzzzzz: 1, "),
+    ] {
+        assert!(sample.contains(place), "{place}");
+        let problems = problems(&sample.replacen(place, unknown, 1));
+        let help =
+            problems.iter().find(|problem| problem.message.contains("zzzzzzzz")).unwrap().help.as_deref().unwrap();
+        let keys: Vec<&str> = help.split('`').skip(1).step_by(2).collect();
+        for key in &keys {
+            let told =
+                [format!("`{key}`"), format!("`{key}:"), format!("{{{key}"), format!(".{key}`"), format!(" {key}:")];
+            assert!(told.iter().any(|form| text.contains(form)), "`{key}` is not on the page");
+        }
+        known += keys.len();
+    }
+    assert!(known > 40, "{known}");
+}
+
+#[test]
+fn every_reason_has_its_row() {
+    let text = page("docs/answers.md");
+    let rows: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |")).map(|(name, _)| name).collect();
+    for reason in Reason::ALL {
+        assert_eq!(rows.iter().filter(|row| **row == reason.as_str()).count(), 1, "{}", reason.as_str());
+    }
+}
+
+/// Relative links lead to files that are there.
+#[test]
+fn links_lead_somewhere() {
+    let mut pages = vec!["README.md".to_owned(), "ARCHITECTURE.md".to_owned(), "SECURITY.md".to_owned()];
+    pages.extend(std::fs::read_dir(root("docs")).unwrap().filter_map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.ends_with(".md").then(|| format!("docs/{name}"))
+    }));
+    let mut followed = 0;
+    for path in pages {
+        let text = page(&path);
+        for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let file = target.split('#').next().unwrap();
+            if file.is_empty() || file.starts_with("http") {
+                continue;
+            }
+            let linked = root(&path).parent().unwrap().join(file);
+            assert!(linked.exists(), "{path} links to {target}");
+            followed += 1;
+        }
+    }
+    assert!(followed > 10, "{followed}");
+}

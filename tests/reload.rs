@@ -1,0 +1,231 @@
+//! Other rules while serving: what replaces what, what stays, and what a token that was verified before is worth then.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use serde_json::json;
+use toolgate::audit::{Audit, AuditSettings};
+use toolgate::clock::Clock;
+use toolgate::envoy::check::Gate;
+use toolgate::envoy::tokens::Tokens;
+use toolgate::envoy::wire::check_response::HttpResponse;
+use toolgate::envoy::wire::{CheckRequest, RawCheck};
+use toolgate::metrics::Metrics;
+use toolgate::reload::generation::Generation;
+use toolgate::reload::load::load;
+use toolgate::reload::{Live, Trigger};
+
+use crate::cli::support::{CONFIG, FORECAST, Files, question};
+
+/// A gate over a folder of files, in this process: reloads happen when the test says so.
+struct Gated {
+    files: Files,
+    gate: Gate,
+}
+
+impl Gated {
+    fn new() -> Self {
+        Self::over(Files::new(), "toolgate.yaml")
+    }
+
+    fn over(files: Files, config: &str) -> Self {
+        let config: PathBuf = files.path(config);
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+        let clock = Clock::Set(Arc::new(AtomicI64::new(i64::try_from(now).unwrap())));
+        let metrics = Arc::new(Metrics::new("1.2.3"));
+        let settings = AuditSettings { file: Some(files.path("audit/audit.jsonl")), ..AuditSettings::default() };
+        let audit = Arc::new(Audit::open(&settings, clock.now()).unwrap());
+        let first = Generation::start(load(&config).unwrap(), None, &metrics, clock.now()).unwrap();
+        let live = Arc::new(Live::new(first, config, metrics.clone(), audit.clone(), clock.clone()));
+        let gate = Gate { live, tokens: Tokens::default(), audit, metrics, clock, message_limit: 1 << 20 };
+        Self { files, gate }
+    }
+
+    /// The reason of the answer.
+    fn ask(&self, question: &CheckRequest) -> String {
+        let message = RawCheck::new(prost::Message::encode_to_vec(question).into());
+        let answer = self.gate.answer(message, None);
+        let status = answer.status.unwrap();
+        match answer.http_response {
+            Some(HttpResponse::OkResponse(_)) if status.code == 0 => "allow".to_owned(),
+            _ => status.message,
+        }
+    }
+
+    /// Whether the gate answers a forecast for three days to a token of this folder's key.
+    fn forecast(&self) -> CheckRequest {
+        question(&self.files.token("ada", "weather:read"), "get_forecast", &json!({"city": "Oslo", "days": 3}))
+    }
+
+    /// Looks at the files; the generation that holds then.
+    fn look(&self) -> u64 {
+        self.gate.live.reload(Trigger::Files);
+        self.gate.live.current().rules.generation
+    }
+
+    #[track_caller]
+    fn metric(&self, line: &str) {
+        let text = self.gate.metrics.encode();
+        assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
+    }
+}
+
+#[test]
+fn the_same_files_are_not_another_generation() {
+    let gated = Gated::new();
+    let digest = gated.gate.live.current().rules.digest.clone();
+    gated.files.write("policies/forecast.cedar", FORECAST);
+    gated.files.write("unrelated.txt", "nothing");
+    assert_eq!(gated.look(), 1);
+    gated.files.write("policies/forecast.cedar", &format!("{FORECAST}// a comment\n"));
+    assert_eq!(gated.look(), 2);
+    assert_ne!(gated.gate.live.current().rules.digest, digest);
+    gated.files.write("policies/forecast.cedar", FORECAST);
+    assert_eq!(gated.look(), 3);
+    assert_eq!(gated.gate.live.current().rules.digest, digest, "a digest names the content, not the history");
+}
+
+/// Every way in which files are caught in the middle of something.
+#[test]
+fn what_does_not_load_changes_nothing() {
+    let policies = "policies/forecast.cedar";
+    let half = FORECAST.split_at(FORECAST.len() / 2).0;
+    let broken: [(&str, &dyn Fn(&Files)); 9] = [
+        ("a file half written", &|files| drop(files.write(policies, half))),
+        ("an empty file", &|files| drop(files.write(policies, ""))),
+        ("a file of comments", &|files| drop(files.write(policies, "// nothing\n"))),
+        ("no policies", &|files| std::fs::remove_dir_all(files.path("policies")).unwrap()),
+        ("no configuration", &|files| std::fs::remove_file(files.path("toolgate.yaml")).unwrap()),
+        ("an empty configuration", &|files| drop(files.write("toolgate.yaml", ""))),
+        ("no catalogue", &|files| std::fs::remove_file(files.path("weather.json")).unwrap()),
+        ("a torn catalogue", &|files| drop(files.write("weather.json", "{\"tools\": ["))),
+        ("no keys", &|files| std::fs::remove_file(files.path("keys.json")).unwrap()),
+    ];
+    for (what, break_it) in broken {
+        let gated = Gated::new();
+        break_it(&gated.files);
+        assert_eq!(gated.look(), 1, "{what}");
+        assert_eq!(gated.ask(&gated.forecast()), "allow", "{what}");
+        assert!(gated.gate.live.failure().is_some(), "{what}");
+        gated.look();
+        gated.metric("toolgate_reload_total{outcome=\"refused\"} 1");
+    }
+}
+
+#[test]
+fn a_failure_is_forgotten_with_the_files_that_caused_it() {
+    let gated = Gated::new();
+    gated.files.write("policies/forecast.cedar", "permit (principal");
+    assert_eq!(gated.look(), 1);
+    assert!(gated.gate.live.failure().is_some());
+    gated.files.write("policies/forecast.cedar", FORECAST);
+    assert_eq!(gated.look(), 1, "what holds is what is there again");
+    assert!(gated.gate.live.failure().is_none());
+}
+
+#[test]
+fn a_policy_that_goes_is_gone() {
+    let gated = Gated::new();
+    assert_eq!(gated.ask(&gated.forecast()), "allow");
+    std::fs::remove_file(gated.files.path("policies/forecast.cedar")).unwrap();
+    assert_eq!(gated.look(), 2);
+    assert_eq!(gated.ask(&gated.forecast()), "policy_denied");
+}
+
+/// A catalogue, its schema and the policies on it change together or not at all.
+#[test]
+fn a_catalogue_and_its_policies_are_one() {
+    let gated = Gated::new();
+    let (head, _) = FORECAST.split_once("unless").unwrap();
+    gated.files.write("policies/forecast.cedar", &format!("{head}when {{ context.arguments.town == \"Oslo\" }};"));
+    assert_eq!(gated.look(), 1, "the catalogue knows no town");
+    assert_eq!(gated.ask(&gated.forecast()), "allow");
+    let catalog = std::fs::read_to_string(gated.files.path("weather.json")).unwrap();
+    gated.files.write("weather.json", &catalog.replace("\"city\"", "\"town\""));
+    assert_eq!(gated.look(), 2);
+    let token = gated.files.token("ada", "weather:read");
+    for (arguments, expected) in [
+        (json!({"town": "Oslo"}), "allow"),
+        (json!({"town": "Rome"}), "policy_denied"),
+        (json!({"city": "Oslo"}), "argument_unrepresentable"),
+    ] {
+        assert_eq!(gated.ask(&question(&token, "get_forecast", &arguments)), expected, "{arguments}");
+    }
+}
+
+/// INVARIANT (nothing stale verifies): a key that is gone empties what it verified, and nothing else does.
+#[test]
+fn a_withdrawn_key_verifies_nothing_from_memory() {
+    let gated = Gated::new();
+    let asked = gated.forecast();
+    assert_eq!(gated.ask(&asked), "allow");
+    assert_eq!(gated.ask(&asked), "allow");
+    gated.metric("toolgate_token_cache_total{result=\"miss\"} 1");
+    gated.metric("toolgate_token_cache_total{result=\"hit\"} 1");
+
+    gated.files.write("policies/forecast.cedar", &format!("{FORECAST}// a comment\n"));
+    assert_eq!(gated.look(), 2);
+    assert_eq!(gated.ask(&asked), "allow");
+    gated.metric("toolgate_token_cache_total{result=\"hit\"} 2");
+
+    let keys = std::fs::read_to_string(gated.files.path("keys.json")).unwrap();
+    let others = std::fs::read_to_string(Files::new().path("keys.json")).unwrap();
+    gated.files.write("keys.json", &others);
+    assert_eq!(gated.look(), 3);
+    assert_eq!(gated.ask(&asked), "token_invalid");
+
+    gated.files.write("keys.json", &keys);
+    assert_eq!(gated.look(), 4);
+    assert_eq!(gated.ask(&asked), "allow");
+}
+
+/// A remembered token is worth what the issuer's and the server's settings say now.
+#[test]
+fn changed_settings_hold_for_remembered_tokens() {
+    for (old, new, expected) in [
+        ("resource: https://mcp.example.com/weather", "resource: https://mcp.example.com/other", "no_route"),
+        (
+            "resource: https://mcp.example.com/weather",
+            "resource: https://mcp.example.com/other\n    paths: [/weather]",
+            "token_invalid",
+        ),
+        ("issuer: https://id.example.com", "issuer: https://id.example.com/other", "token_invalid"),
+        ("groups: /groups", "token_types: [application/jwt]", "token_invalid"),
+        ("groups: /groups", "algorithms: [RS256]", "token_invalid"),
+        ("groups: /groups", "scopes: {claim: /scp}", "scope_insufficient"),
+    ] {
+        let gated = Gated::new();
+        let asked = gated.forecast();
+        assert_eq!(gated.ask(&asked), "allow");
+        let scopes = "    scopes: {implies: {\"weather:admin\": [\"weather:read\"]}}\n";
+        let base = if new.starts_with("scopes") { CONFIG.replace(scopes, "") } else { CONFIG.to_owned() };
+        assert!(base.contains(old));
+        gated.files.write("toolgate.yaml", &base.replacen(old, new, 1));
+        assert_eq!(gated.look(), 2, "{new}: {:?}", gated.gate.live.failure());
+        assert_eq!(gated.ask(&asked), expected, "{new}");
+    }
+}
+
+/// As Kubernetes mounts a ConfigMap: files are links through `..data`, which is swapped in one step.
+#[test]
+fn a_mounted_folder_is_swapped_whole() {
+    let files = Files::new();
+    let folder = files.path("policies");
+    std::fs::remove_dir_all(&folder).unwrap();
+    files.write("policies/..first/forecast.cedar", FORECAST);
+    files.write("policies/..second/forecast.cedar", &FORECAST.replace("days > 7", "days > 2"));
+    let point = |to: &str| {
+        let next = folder.join("..data_tmp");
+        std::os::unix::fs::symlink(to, &next).unwrap();
+        std::fs::rename(next, folder.join("..data")).unwrap();
+    };
+    point("..first");
+    std::os::unix::fs::symlink("..data/forecast.cedar", folder.join("forecast.cedar")).unwrap();
+    let gated = Gated::over(files, "toolgate.yaml");
+    assert_eq!(gated.gate.live.current().rules.engine.bundle().len(), 1, "once, not once more below `..data`");
+    assert_eq!(gated.ask(&gated.forecast()), "allow");
+    point("..second");
+    assert_eq!(gated.look(), 2);
+    assert_eq!(gated.ask(&gated.forecast()), "policy_denied");
+}
