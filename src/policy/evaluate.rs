@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid, PolicyId, PolicySet, Request,
-    Response,
+    AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid, PolicyId, PolicySet,
+    Request, Response,
 };
 
 use crate::policy::Engine;
@@ -155,6 +155,7 @@ impl<'a> Answer<'a> {
     }
 
     /// The permits that apply, as far as they were asked: all of them where no forbid decided.
+    #[cfg(test)]
     #[cfg(test)]
     pub(in crate::policy) fn permits(&self) -> &[&'a BundledPolicy] {
         &self.permits
