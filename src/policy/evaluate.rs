@@ -154,13 +154,6 @@ impl<'a> Answer<'a> {
         if self.is_allow() { &self.permits } else { &self.forbids }
     }
 
-    /// The permits that apply, as far as they were asked: all of them where no forbid decided.
-    #[cfg(test)]
-    #[cfg(test)]
-    pub(in crate::policy) fn permits(&self) -> &[&'a BundledPolicy] {
-        &self.permits
-    }
-
     /// The policies in error.
     pub(in crate::policy) fn erring(&self) -> &[&'a BundledPolicy] {
         &self.erring
