@@ -1,18 +1,21 @@
 //! Policy files, parsed and validated as one set. Nothing leaves here that strict validation has not passed.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{
-    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationError, ValidationMode,
+    ValidationWarning, Validator,
 };
 use miette::Diagnostic;
 
+use crate::policy::lint::{Finding, lint};
 use crate::policy::names::EntityKind;
 use crate::policy::paths::Reads;
 use crate::policy::plan::PolicyIndex;
+use crate::policy::schema::SchemaInput;
 use crate::problem::{Problem, Severity, Source};
 
 /// One file of policies.
@@ -60,8 +63,8 @@ struct ActionIndex {
 }
 
 impl Bundle {
-    /// Parses and validates `files` against `schema`: a bundle if there is no error, and every problem of every file.
-    pub fn load(files: &[PolicyFile], schema: &Schema) -> (Option<Self>, Vec<Problem>) {
+    /// Parses and validates `files` against `schema`, which was made from `known`: a bundle if there is no error, and every problem of every file.
+    pub fn load(files: &[PolicyFile], schema: &Schema, known: &SchemaInput<'_>) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut bundle = Self::default();
         let mut set = PolicySet::new();
@@ -82,9 +85,57 @@ impl Bundle {
                 }
             }
         }
-        problems.extend(validated(&set, schema, &origin));
+        let findings = bundle.policies.iter().filter_map(|policy| {
+            let source = origin.get(policy.policy.id())?;
+            let findings = lint(policy, known).into_iter().map(|finding| marked(source, policy, finding));
+            Some((policy.id.to_string(), findings.collect::<Vec<_>>())).filter(|(_, findings)| !findings.is_empty())
+        });
+        let findings: BTreeMap<String, Vec<Problem>> = findings.collect();
+        let said = bundle.validated(&set, &origin, schema, findings.keys().cloned().collect());
+        // What Cedar found in the same place, it says better.
+        let unsaid = |finding: &Problem| !said.iter().any(|problem| problem.overlaps(finding));
+        problems.extend(findings.into_values().flatten().filter(unsaid));
+        problems.extend(said);
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
         (valid.then_some(bundle), problems)
+    }
+
+    /// What strict validation says of `set`. A policy that can never apply is worth a warning; a forbid that cannot is an
+    /// error, since somebody relies on it. Of a policy that is `faulty` already, that goes without saying. Cedar says
+    /// everything again for each action that a policy is about; here one place in a file is one problem.
+    fn validated(
+        &self,
+        set: &PolicySet,
+        origin: &HashMap<PolicyId, &Source>,
+        schema: &Schema,
+        mut faulty: BTreeSet<String>,
+    ) -> Vec<Problem> {
+        let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
+        let place = |id: &PolicyId| origin.get(id).copied();
+        let mut problems = Vec::new();
+        for error in result.validation_errors() {
+            let id = error.policy_id();
+            let inapplicable = matches!(error, ValidationError::InvalidActionApplication(_));
+            if !(inapplicable && faulty.contains(&id.to_string())) {
+                problems.extend(place(id).map(|source| diagnosed(source, error, Severity::Error)));
+            }
+            faulty.insert(id.to_string());
+        }
+        for warning in result.validation_warnings() {
+            let id = warning.policy_id();
+            let is_forbid = self.by_id(id).is_some_and(|policy| policy.effect() == Effect::Forbid);
+            let impossible = matches!(warning, ValidationWarning::ImpossiblePolicy(_));
+            let severity = if is_forbid && impossible { Severity::Error } else { Severity::Warning };
+            if !faulty.contains(&id.to_string()) {
+                problems.extend(place(id).map(|source| diagnosed(source, warning, severity)));
+            }
+        }
+        let at =
+            |problem: &Problem| (problem.source.name.clone(), problem.span.clone().map(|span| (span.start, span.end)));
+        // Errors before warnings; among equals always the same one, whatever the order of Cedar's maps.
+        problems.sort_by_cached_key(|problem| (at(problem), Reverse(problem.severity), problem.message.clone()));
+        problems.dedup_by(|next, first| first.span.is_some() && at(next) == at(first));
+        problems
     }
 
     fn add(&mut self, policy: BundledPolicy) {
@@ -168,25 +219,6 @@ impl BundledPolicy {
     }
 }
 
-/// What strict validation says of `set`. Cedar says it again for each action that a policy is about; here one place in
-/// a file is one problem.
-fn validated(set: &PolicySet, schema: &Schema, origin: &HashMap<PolicyId, &Source>) -> Vec<Problem> {
-    let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
-    let place = |id: &PolicyId| origin.get(id).copied();
-    let errors = result
-        .validation_errors()
-        .filter_map(|error| Some(diagnosed(place(error.policy_id())?, error, Severity::Error)));
-    let warnings = result
-        .validation_warnings()
-        .filter_map(|warning| Some(diagnosed(place(warning.policy_id())?, warning, Severity::Warning)));
-    let mut problems: Vec<Problem> = errors.chain(warnings).collect();
-    let at = |problem: &Problem| (problem.source.name.clone(), problem.span.clone().map(|span| (span.start, span.end)));
-    // Errors before warnings; among equals always the same one, whatever the order of Cedar's maps.
-    problems.sort_by_cached_key(|problem| (at(problem), Reverse(problem.severity), problem.message.clone()));
-    problems.dedup_by(|next, first| first.span.is_some() && at(next) == at(first));
-    problems
-}
-
 /// The policies of one file, each under its `@id`, or under the file's name and its position.
 fn parse(file: &PolicyFile, problems: &mut Vec<Problem>) -> Vec<Policy> {
     let source = &file.source;
@@ -226,7 +258,7 @@ fn id_of(policy: &Policy, file: &str) -> PolicyId {
     }
 }
 
-fn diagnosed(source: &Source, error: &(impl Diagnostic + ?Sized), severity: Severity) -> Problem {
+fn diagnosed(source: &Source, error: &dyn Diagnostic, severity: Severity) -> Problem {
     let label = error.labels().and_then(|mut labels| labels.next());
     let span = label.map(|label| label.offset()..label.offset().saturating_add(label.len()));
     let help = error.help().map(|help| help.to_string());
@@ -242,6 +274,15 @@ fn doubled(source: &Source, id: &PolicyId) -> Problem {
 fn at_text(source: &Source, text: &str, message: String) -> Problem {
     let span = source.text.rfind(text).map(|start| start..start + text.len());
     Problem { severity: Severity::Error, source: source.clone(), span, message, help: None }
+}
+
+/// A finding at its first place in the policy; a policy without `@id` is looked for from the start of its file.
+fn marked(source: &Source, policy: &BundledPolicy, finding: Finding) -> Problem {
+    let from = source.text.find(&format!("@id(\"{}\")", policy.id)).unwrap_or(0);
+    let rest = source.text.get(from..).unwrap_or_default();
+    let span = rest.find(&finding.text).map(|at| from + at..from + at + finding.text.len());
+    let message = format!("for policy `{}`, {}", policy.id, finding.message);
+    Problem { severity: Severity::Error, source: source.clone(), span, message, help: finding.help }
 }
 
 fn whole_file(source: &Source, message: String, help: Option<&str>) -> Problem {

@@ -5,6 +5,7 @@
 //! by Cedar's own escapes and descriptions travel in `@doc("…")`, never in comments: a carriage return in a tool's
 //! description would end a comment and declare whatever follows.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::mcp::SessionMethod;
@@ -23,6 +24,10 @@ pub struct SchemaInput<'a> {
     pub servers: Vec<ServerSchema<'a>>,
     /// Declared claims of all issuers, by name.
     pub claims: Vec<(&'a str, ClaimType)>,
+    /// The names of the issuers.
+    pub issuers: Vec<&'a str>,
+    /// Every scope that a server publishes or a configured hierarchy names.
+    pub scopes: BTreeSet<&'a str>,
     /// Whether `context.request.ip` exists (the configuration says whose address it is).
     pub has_client_address: bool,
 }

@@ -1,6 +1,6 @@
 //! From files to one validated generation. Every file is read once; every problem of all of them comes out together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -119,11 +119,14 @@ fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String)
     let hint = "it must be a JWK set of public keys (RFC 7517 §5)";
     let keys = parse_each(reader, keys, hint, KeySet::parse);
     let catalogs = parse_each(reader, catalogs, "it must be the result of `tools/list`", Catalog::parse);
-    let text = schema(&SchemaInput {
+    let known = SchemaInput {
         servers: config.servers.iter().map(|server| server_schema(server, &catalogs)).collect(),
         claims: claims(reader, &source, &config.issuers),
+        issuers: config.issuers.iter().map(|issuer| issuer.rules.name.as_str()).collect(),
+        scopes: scopes(&config),
         has_client_address: config.client_address.is_some(),
-    });
+    };
+    let text = schema(&known);
     let parsed = match Schema::from_cedarschema_str(&text) {
         Ok((schema, _)) => schema,
         Err(error) => {
@@ -133,7 +136,7 @@ fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String)
             return None;
         }
     };
-    let (bundle, problems) = Bundle::load(&policies, &parsed);
+    let (bundle, problems) = Bundle::load(&policies, &parsed, &known);
     reader.problems.extend(problems);
     let bundle = bundle.filter(|_| !reader.has_errors())?;
     let rules = match rules(&config, &catalogs, bundle, &parsed, generation, digest) {
@@ -254,6 +257,14 @@ fn claims<'a>(reader: &mut FileReader, config: &Source, issuers: &'a [IssuerConf
         }
     }
     claims
+}
+
+/// Every scope that a policy can name: published by a server, or part of a configured hierarchy.
+fn scopes(config: &Config) -> BTreeSet<&str> {
+    let published = config.servers.iter().flat_map(|server| &server.scopes_supported);
+    let implied = config.issuers.iter().flat_map(|issuer| &issuer.implies);
+    let implied = implied.flat_map(|(scope, implied)| std::iter::once(scope).chain(implied));
+    published.chain(implied).map(String::as_str).collect()
 }
 
 fn server_schema<'a>(server: &'a ServerConfig, catalogs: &'a HashMap<String, Catalog>) -> ServerSchema<'a> {

@@ -20,13 +20,14 @@ const POLL: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_millis(100);
 
 /// Looks at the files of `live` for as long as the process runs: after every poll interval, soon after a change in one of
-/// `folders` to anything but `ignored` (the audit file may lie beside the configuration), and at once when `signal` is
-/// notified.
-pub async fn watch(live: Arc<Live>, folders: Vec<PathBuf>, ignored: Option<PathBuf>, signal: Arc<Notify>) {
+/// `folders`, and at once when `signal` is notified.
+///
+/// A folder in which the audit file lies too is left to polling: each record would be an event, and an event costs more
+/// than the record.
+pub async fn watch(live: Arc<Live>, mut folders: Vec<PathBuf>, audit_file: Option<PathBuf>, signal: Arc<Notify>) {
+    folders.retain(|folder| !audit_file.as_deref().is_some_and(|file| lies_in(file, folder)));
     let changed = Arc::new(Notify::new());
-    // Events name absolute paths.
-    let ignored = ignored.map(|path| std::path::absolute(&path).unwrap_or(path));
-    let _watcher = watcher(&folders, ignored, changed.clone());
+    let _watcher = watcher(&folders, changed.clone());
     loop {
         let trigger = tokio::select! {
             () = signal.notified() => Trigger::Signal,
@@ -44,13 +45,11 @@ pub async fn watch(live: Arc<Live>, folders: Vec<PathBuf>, ignored: Option<PathB
 }
 
 /// A watcher over `folders`; without one, polling alone goes on.
-fn watcher(folders: &[PathBuf], ignored: Option<PathBuf>, changed: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
+fn watcher(folders: &[PathBuf], changed: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
     let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         // An error of the watcher, a full queue say, may hide a change: it counts as one. Reading is no change, or our
         // own reading would wake us.
-        let matters =
-            event.is_err() || event.is_ok_and(|event| event.need_rescan() || !is_noise(&event, ignored.as_deref()));
-        if matters {
+        if event.is_err() || event.is_ok_and(|event| event.need_rescan() || !is_reading(event.kind)) {
             changed.notify_one();
         }
     });
@@ -69,7 +68,12 @@ fn watcher(folders: &[PathBuf], ignored: Option<PathBuf>, changed: Arc<Notify>) 
     Some(watcher)
 }
 
-fn is_noise(event: &Event, ignored: Option<&Path>) -> bool {
-    let read_only = matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write));
-    read_only || (!event.paths.is_empty() && event.paths.iter().all(|path| Some(path.as_path()) == ignored))
+fn is_reading(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write))
+}
+
+/// Whether `file` is somewhere below `folder`, by whatever names the two are called.
+fn lies_in(file: &Path, folder: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    real(file).starts_with(real(folder))
 }
