@@ -17,9 +17,11 @@ use tonic_health::ServingStatus;
 use crate::envoy::wire::{Authorization, AuthorizationServer, DESCRIPTORS, MESSAGE_CEILING};
 
 mod bound;
+mod gathered;
 
 use bound::Socket;
 pub use bound::{Address, BindError, Bound};
+use gathered::Gathered;
 
 /// How long calls in flight may take after the order to stop. Envoy waits for an answer 200 ms by default, so whoever
 /// is still unanswered by then has given up; what remains is connections whose other end is gone.
@@ -140,13 +142,13 @@ async fn listen(bound: Bound, router: Router, mut stopped: watch::Receiver<bool>
     }
 }
 
-/// The same connections, with a rest after each failure to accept one.
-fn paced<C>(connections: impl Stream<Item = io::Result<C>>) -> impl Stream<Item = io::Result<C>> {
+/// The same connections, written to as [`Gathered`] has it, with a rest after each failure to accept one.
+fn paced<C>(connections: impl Stream<Item = io::Result<C>>) -> impl Stream<Item = io::Result<Gathered<C>>> {
     connections.then(|connection| async {
         if let Err(error) = &connection {
             tracing::warn!(%error, "a connection could not be accepted");
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
-        connection
+        connection.map(Gathered)
     })
 }
