@@ -7,5 +7,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod answers;
+mod hostile;
 mod server;
+mod support;
 mod wire;

@@ -114,7 +114,6 @@ impl Engine {
         let erring: Vec<PolicyId> = response.diagnostics().errors().map(erring_id).collect();
         let forbid_erred =
             erring.iter().any(|id| self.bundle().facts(id).is_none_or(|facts| facts.effect == Effect::Forbid));
-        let determining = response.diagnostics().reason();
         let refusal = match (response.decision(), forbid_erred) {
             (Decision::Allow, false) => None,
             (Decision::Allow, true) => Some(Refusal::Erred),
@@ -124,9 +123,11 @@ impl Engine {
                 Some(if forbids.is_empty() && erred { Refusal::Erred } else { denied(&forbids) })
             }
         };
+        // Cedar's reasons are those of its allow; they decide nothing where a forbid in error denies.
+        let erred = refusal == Some(Refusal::Erred);
         Answer {
             allowed: refusal.is_none(),
-            determining: determining.filter_map(name).collect(),
+            determining: response.diagnostics().reason().filter(|_| !erred).filter_map(name).collect(),
             erring: erring.iter().filter_map(name).collect(),
             refusal,
         }
