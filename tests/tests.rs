@@ -7,9 +7,12 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod answers;
 mod cli;
 mod docs;
 mod floors;
+mod hostile;
 mod reload;
 mod server;
+mod support;
 mod wire;
