@@ -17,7 +17,7 @@ use crate::policy::catalog::Catalog;
 use crate::policy::model::{Maker, MissingAction, ServerModel};
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
-use crate::problem::{Problem, Source};
+use crate::problem::{Problem, Severity, Source};
 use crate::reload::files::FileReader;
 use crate::token::{ClaimType, KeySet};
 
@@ -108,6 +108,14 @@ fn read(reader: &mut FileReader, path: &Path) -> Option<Files> {
         {
             catalogs.insert(server.name.clone(), text);
         }
+    }
+    for overlay in config.servers.iter().flat_map(|server| &server.overlays) {
+        // Read as configured or not at all: a policy would rely on it.
+        let message =
+            format!("`arguments` is not supported yet: `{}` would be read as its schema says", overlay.argument.value);
+        let help = Some("remove it, and write the policy for the type in `toolgate schema`".to_owned());
+        let span = Some(overlay.argument.span.clone());
+        reader.problems.push(Problem { severity: Severity::Error, source: source.clone(), span, message, help });
     }
     let policies = reader.policies(&source, &config.policies);
     Some(Files { source, config, keys, catalogs, policies })
