@@ -25,9 +25,9 @@ e2e: build tools ## the real Envoy and real MCP clients only; ARGS="-k denied" p
 demo: build tools ## three people, two MCP servers, one Envoy; ONCE=1 stops by itself
 	@TOOLGATE=$(CURDIR)/$(BINARY) $(PYTHON) demo/run.py $(if $(ONCE),--once)
 
-bench: build ## one core of toolgate against a bare server; ARGS="--rounds 1 --seconds 1" for a glance
-	cargo build --locked --release --example bench
-	@python3 bench/run.py $(ARGS)
+bench: ## one core of toolgate against a bare server on the same core; ARGS="--rounds 1" picks
+	cargo build --locked --release --bin toolgate --example bench
+	python3 bench/run.py $(ARGS)
 
 fmt: ## formats
 	cargo fmt

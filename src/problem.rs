@@ -50,6 +50,12 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Whether both concern the same piece of the same file.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (Some(own), Some(others)) = (&self.span, &other.span) else { return false };
+        self.source.name == other.source.name && own.start < others.end && others.start < own.end
+    }
+
     /// Where the problem starts: line and column, both from 1, the column counted in characters.
     ///
     /// A span that does not lie on character boundaries inside the text (a defect of whoever made it) counts from the

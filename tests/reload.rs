@@ -31,8 +31,7 @@ impl Gated {
 
     fn over(files: Files, config: &str) -> Self {
         let config: PathBuf = files.path(config);
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
-        let clock = Clock::Set(Arc::new(AtomicI64::new(i64::try_from(now).unwrap())));
+        let clock = Clock::Set(Arc::new(AtomicI64::new(Clock::System.now().millis())));
         let metrics = Arc::new(Metrics::new("1.2.3"));
         let settings = AuditSettings { file: Some(files.path("audit/audit.jsonl")), ..AuditSettings::default() };
         let audit = Arc::new(Audit::open(&settings, clock.now()).unwrap());
@@ -53,7 +52,7 @@ impl Gated {
         }
     }
 
-    /// Whether the gate answers a forecast for three days to a token of this folder's key.
+    /// A call for the forecast of three days, with a token of this folder's key.
     fn forecast(&self) -> CheckRequest {
         question(&self.files.token("ada", "weather:read"), "get_forecast", &json!({"city": "Oslo", "days": 3}))
     }
@@ -91,7 +90,8 @@ fn the_same_files_are_not_another_generation() {
 fn what_does_not_load_changes_nothing() {
     let policies = "policies/forecast.cedar";
     let half = FORECAST.split_at(FORECAST.len() / 2).0;
-    let broken: [(&str, &dyn Fn(&Files)); 9] = [
+    type Breakage<'a> = (&'a str, &'a dyn Fn(&Files));
+    let broken: [Breakage<'_>; 9] = [
         ("a file half written", &|files| drop(files.write(policies, half))),
         ("an empty file", &|files| drop(files.write(policies, ""))),
         ("a file of comments", &|files| drop(files.write(policies, "// nothing\n"))),

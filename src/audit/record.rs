@@ -52,7 +52,7 @@ pub struct Record<'a> {
     pub status: Option<u16>,
     /// The caller's address, where the configuration says which one that is.
     pub source: Option<IpAddr>,
-    /// The proxy's id of the request.
+    /// The request's id in the proxy's access log (`x-request-id`), or else the proxy's internal one.
     pub request_id: &'a [u8],
     /// The W3C trace id.
     pub trace_id: Option<&'a [u8]>,

@@ -39,7 +39,7 @@ pub(super) struct Explain {
     /// The JSON-RPC message
     #[arg(long, value_name = "FILE")]
     message: PathBuf,
-    /// A request header, `name: value`; may be repeated
+    /// A request header, `name: value`; may be repeated. Those that MCP requires are sent anyway
     #[arg(long = "header", value_name = "HEADER")]
     headers: Vec<String>,
     /// How to print the result
@@ -80,9 +80,10 @@ impl Explain {
         let now = Clock::System.now();
         let caller = self.caller(loaded, server, now)?;
         let message = read(&self.message)?;
-        let mut headers = vec![(Bytes::from_static(b"content-type"), Bytes::from_static(b"application/json"))];
+        let mut headers = client_headers(&message);
         for header in &self.headers {
             let (name, value) = header.split_once(':').ok_or_else(|| format!("`{header}` is not `name: value`"))?;
+            headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name.trim().as_bytes()));
             headers.push((
                 Bytes::copy_from_slice(name.trim().as_bytes()),
                 Bytes::copy_from_slice(value.trim().as_bytes()),
@@ -117,6 +118,22 @@ impl Explain {
         }
         exit
     }
+}
+
+/// The headers that a client sends with `message`: from 2026-07-28 on they repeat the body (SEP-2243).
+fn client_headers(message: &[u8]) -> Vec<(Bytes, Bytes)> {
+    let mut headers = vec![(Bytes::from_static(b"content-type"), Bytes::from_static(b"application/json"))];
+    let Ok(document) = Document::parse(message, catalog::LIMITS) else { return headers };
+    let root = document.root();
+    let text = |pointer: &str| root.pointer(pointer).and_then(|value| value.as_str());
+    if let Some(version) = text("/params/_meta/io.modelcontextprotocol~1protocolVersion") {
+        let name = ["/params/name", "/params/uri", "/params/taskId"].into_iter().find_map(text);
+        let own = [("mcp-protocol-version", Some(version)), ("mcp-method", text("/method")), ("mcp-name", name)];
+        for (name, value) in own.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            headers.push((Bytes::from_static(name.as_bytes()), Bytes::copy_from_slice(value.as_bytes())));
+        }
+    }
+    headers
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

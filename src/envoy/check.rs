@@ -208,7 +208,7 @@ impl Gate {
             values: &[],
             status: reply.status,
             source: about.source,
-            request_id: &context.id,
+            request_id: request_id(context),
             trace_id: trace_id(&context.headers),
             latency: laps.latency(),
         };
@@ -234,6 +234,11 @@ impl Outcome<'_> {
     fn without_server(denial: Denial) -> Self {
         Self { server: None, known: None, decision: Decision::denied(denial) }
     }
+}
+
+/// The id by which the proxy's access log knows the request, or else the proxy's internal one.
+fn request_id(context: &RequestContext) -> &[u8] {
+    context.headers.single("x-request-id").ok().flatten().unwrap_or(&context.id)
 }
 
 fn verdict(reason: Reason) -> Verdict {

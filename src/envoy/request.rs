@@ -72,7 +72,12 @@ fn body(raw: Bytes, text: Bytes, size: i64, headers: &Headers) -> Body {
     if first_mark.is_none() {
         return Body::HeadersFiltered;
     }
-    if agree(bytes.len(), size, headers) { of_bytes(bytes) } else { Body::LengthMismatch }
+    if agree(bytes.len(), size, headers) {
+        return of_bytes(bytes);
+    }
+    // Of a part that just fills its buffer Envoy 1.40 says that it is the whole; only the client's length shows more.
+    let declared = headers.single("content-length").ok().flatten().and_then(|value| decimal(value));
+    if declared.is_some_and(|declared| declared > bytes.len()) { Body::Truncated } else { Body::LengthMismatch }
 }
 
 /// Whether the proxy's `size` (0 says nothing) and the client's `content-length`, if sent, both state `length`.

@@ -12,6 +12,10 @@ use crate::token::decimal;
 /// How deep argument types may nest. A catalogue is an operator's file, so this bounds mistakes, not attacks.
 pub const MAX_TYPE_DEPTH: usize = 16;
 
+/// How many members the arguments of one tool may have, at all depths together: definitions that refer to one another
+/// many times over would multiply without end. The largest tool seen has some fifty.
+pub const MAX_MEMBERS: usize = 4096;
+
 /// The Cedar type of one argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ArgumentType {
@@ -82,6 +86,19 @@ pub enum Unexposed {
     /// More than [`MAX_TYPE_DEPTH`] levels.
     #[error("its schema nests too deep")]
     TooDeep,
+    /// More than [`MAX_MEMBERS`] members before it.
+    #[error("the tool has too many arguments")]
+    TooMany,
+}
+
+/// The way through one tool's schema.
+struct Trail<'d> {
+    /// What references start from.
+    root: Value<'d>,
+    /// The references that are being followed.
+    open: Vec<String>,
+    /// How many more members there may be.
+    left: usize,
 }
 
 /// The place of a value that is not representable as its declared type: a JSON pointer below `arguments`.
@@ -94,13 +111,13 @@ pub struct Unrepresentable {
 impl RecordType {
     /// The type of the object schema `schema`, whose references are resolved against `root`.
     pub fn from_schema(schema: Value<'_>, root: Value<'_>) -> Self {
-        Self::read(schema, root, 0)
+        Self::read(schema, &mut Trail { root, open: vec!["#".to_owned()], left: MAX_MEMBERS }, 0)
     }
 
-    fn read(schema: Value<'_>, root: Value<'_>, depth: usize) -> Self {
+    fn read(schema: Value<'_>, trail: &mut Trail<'_>, depth: usize) -> Self {
         let mut record = Self::default();
         for (name, member) in schema.get("properties").into_iter().flat_map(Value::members) {
-            match ArgumentType::from_schema(member, root, depth) {
+            match ArgumentType::from_schema(member, trail, depth) {
                 Ok((kind, nullable)) => {
                     let required = !nullable
                         && member.get("default").is_none()
@@ -132,12 +149,34 @@ impl RecordType {
             if need == Need::Nothing {
                 continue;
             }
-            let pointer = || format!("{at}/{}", escaped(&field.name));
-            match object.and_then(|object| object.get(&field.name)).filter(|value| !value.is_null()) {
-                Some(value) => members.push((field.name.clone(), field.kind.value(value, need, &pointer)?)),
-                None if field.required || object.is_some_and(|object| has_look_alike(object, &field.name)) => {
-                    return Err(Unrepresentable { pointer: pointer() });
+            if let Some(value) = field.find(object, at)? {
+                let pointer = || format!("{at}/{}", escaped(&field.name));
+                members.push((field.name.clone(), field.kind.value(value, need, &pointer)?));
+            }
+        }
+        Ok(members)
+    }
+
+    /// The lengths of the arrays among the members of `object`, as far as they are needed.
+    ///
+    /// # Errors
+    /// [`Unrepresentable`] as [`RecordType::value`], though what is in the arrays is not looked at.
+    pub fn counts(
+        &self,
+        object: Option<Value<'_>>,
+        need: Need<'_>,
+    ) -> Result<Vec<(String, RestrictedExpression)>, Unrepresentable> {
+        let mut members = Vec::new();
+        for field in self.fields.iter().filter(|field| matches!(field.kind, ArgumentType::Set(_))) {
+            if need.member(&field.name) == Need::Nothing {
+                continue;
+            }
+            match field.find(object, "")? {
+                Some(value) if value.kind() == Kind::Array => {
+                    let length = i64::try_from(value.len()).unwrap_or(i64::MAX);
+                    members.push((field.name.clone(), RestrictedExpression::new_long(length)));
                 }
+                Some(_) => return Err(Unrepresentable { pointer: format!("/{}", escaped(&field.name)) }),
                 None => {}
             }
         }
@@ -153,6 +192,18 @@ impl RecordType {
                 None if self.hidden.iter().any(|hidden| hidden.name == *name) => {}
                 None => found.push(pointer),
             }
+        }
+    }
+}
+
+impl Field {
+    /// The member's value in `object`, `None` if it is absent or null and may be.
+    fn find<'v>(&self, object: Option<Value<'v>>, at: &str) -> Result<Option<Value<'v>>, Unrepresentable> {
+        match object.and_then(|object| object.get(&self.name)).filter(|value| !value.is_null()) {
+            None if self.required || object.is_some_and(|object| has_look_alike(object, &self.name)) => {
+                Err(Unrepresentable { pointer: format!("{at}/{}", escaped(&self.name)) })
+            }
+            found => Ok(found),
         }
     }
 }
@@ -183,17 +234,18 @@ impl ArgumentType {
     }
 
     /// The type that `schema` declares, and whether it also allows null.
-    fn from_schema(schema: Value<'_>, root: Value<'_>, depth: usize) -> Result<(Self, bool), Unexposed> {
+    fn from_schema(schema: Value<'_>, trail: &mut Trail<'_>, depth: usize) -> Result<(Self, bool), Unexposed> {
         if depth > MAX_TYPE_DEPTH {
             return Err(Unexposed::TooDeep);
         }
+        trail.left = trail.left.checked_sub(1).ok_or(Unexposed::TooMany)?;
         if let Some(reference) = schema.get("$ref") {
-            return Self::from_reference(reference, root, depth);
+            return Self::from_reference(reference, trail, depth);
         }
         if let Some(choices) = schema.get("anyOf").or_else(|| schema.get("oneOf")) {
             let mut kinds = choices.items().filter(|choice| !is_null_schema(*choice));
             let (Some(only), None) = (kinds.next(), kinds.next()) else { return Err(Unexposed::Union) };
-            let (kind, nullable) = Self::from_schema(only, root, depth + 1)?;
+            let (kind, nullable) = Self::from_schema(only, trail, depth + 1)?;
             return Ok((kind, nullable || choices.items().any(is_null_schema)));
         }
         if schema.get("allOf").is_some() {
@@ -205,9 +257,9 @@ impl ArgumentType {
             "boolean" => Self::Bool,
             "integer" => Self::Long,
             "number" => Self::Decimal,
-            "array" => Self::set(schema, root, depth)?,
+            "array" => Self::set(schema, trail, depth)?,
             "object" if schema.get("properties").is_some_and(|members| !members.is_empty()) => {
-                Self::Record(RecordType::read(schema, root, depth + 1))
+                Self::Record(RecordType::read(schema, trail, depth + 1))
             }
             "object" => return Err(Unexposed::OpenObject),
             _ => return Err(Unexposed::Untyped),
@@ -215,20 +267,25 @@ impl ArgumentType {
         Ok((kind, nullable))
     }
 
-    fn set(schema: Value<'_>, root: Value<'_>, depth: usize) -> Result<Self, Unexposed> {
+    fn set(schema: Value<'_>, trail: &mut Trail<'_>, depth: usize) -> Result<Self, Unexposed> {
         let items = schema.get("items").filter(|items| items.kind() == Kind::Object).ok_or(Unexposed::OpenArray)?;
-        match Self::from_schema(items, root, depth + 1)? {
+        match Self::from_schema(items, trail, depth + 1)? {
             (kind, false) => Ok(Self::Set(Box::new(kind))),
             (_, true) => Err(Unexposed::OpenArray),
         }
     }
 
-    fn from_reference(reference: Value<'_>, root: Value<'_>, depth: usize) -> Result<(Self, bool), Unexposed> {
+    fn from_reference(reference: Value<'_>, trail: &mut Trail<'_>, depth: usize) -> Result<(Self, bool), Unexposed> {
         let text = reference.as_str().ok_or(Unexposed::Dangling)?;
-        let target = text.strip_prefix('#').and_then(|pointer| root.pointer(pointer)).ok_or(Unexposed::Dangling)?;
-        // A schema that reaches itself gains a level with every turn, so the depth ends it.
-        let resolved = Self::from_schema(target, root, depth + 1);
-        if resolved == Err(Unexposed::TooDeep) { Err(Unexposed::Recursive) } else { resolved }
+        let target = text.strip_prefix('#').and_then(|pointer| trail.root.pointer(pointer));
+        let target = target.ok_or(Unexposed::Dangling)?;
+        if trail.open.iter().any(|open| *open == text) {
+            return Err(Unexposed::Recursive);
+        }
+        trail.open.push(text.into_owned());
+        let resolved = Self::from_schema(target, trail, depth + 1);
+        trail.open.pop();
+        resolved
     }
 
     fn value(

@@ -1,7 +1,7 @@
 //! Policy files, parsed and validated as one set. Nothing leaves here that strict validation has not passed.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -85,15 +85,17 @@ impl Bundle {
                 }
             }
         }
-        let mut faulty = BTreeSet::new();
-        for policy in &bundle.policies {
-            let Some(source) = origin.get(policy.policy.id()) else { continue };
-            for finding in lint(policy, known) {
-                faulty.insert(policy.id.to_string());
-                problems.push(marked(source, policy, finding));
-            }
-        }
-        problems.extend(bundle.validated(&set, &origin, schema, faulty));
+        let findings = bundle.policies.iter().filter_map(|policy| {
+            let source = origin.get(policy.policy.id())?;
+            let findings = lint(policy, known).into_iter().map(|finding| marked(source, policy, finding));
+            Some((policy.id.to_string(), findings.collect::<Vec<_>>())).filter(|(_, findings)| !findings.is_empty())
+        });
+        let findings: BTreeMap<String, Vec<Problem>> = findings.collect();
+        let said = bundle.validated(&set, &origin, schema, findings.keys().cloned().collect());
+        // What Cedar found in the same place, it says better.
+        let unsaid = |finding: &Problem| !said.iter().any(|problem| problem.overlaps(finding));
+        problems.extend(findings.into_values().flatten().filter(unsaid));
+        problems.extend(said);
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
         (valid.then_some(bundle), problems)
     }

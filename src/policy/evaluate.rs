@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision, Effect, Entity, EntityUid, PolicyId, Request, Response,
+    AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid, PolicyId, PolicySet,
+    Request, Response,
 };
 
 use crate::policy::Engine;
@@ -96,16 +97,26 @@ impl Engine {
         context: Context,
     ) -> Result<Answer<'_>, Refusal> {
         let base = query.route.entities().clone();
-        let own = std::iter::once(principal).chain(query.entity.clone());
+        let own = std::iter::once(principal).chain(query.client_of(subject)).chain(query.entity.clone());
         let entities = base.add_entities(own, None).map_err(|_| Refusal::Internal)?;
         let (uid, action, resource) = (subject.uid().clone(), query.route.action().clone(), query.resource.clone());
         let request = Request::new(uid, action, resource, context, None).map_err(|_| Refusal::Internal)?;
+        let plans = query.route.plans(&query.resource, &query.ancestors);
+        let parents = || subject.parents().iter().chain(added);
+        self.over(plans.into_iter().flat_map(|plan| plan.slices(subject.uid(), parents())), &request, &entities)
+    }
+
+    /// Cedar's answers over all `slices`, as one.
+    pub(in crate::policy) fn over<'s>(
+        &self,
+        slices: impl Iterator<Item = &'s PolicySet>,
+        request: &Request,
+        entities: &Entities,
+    ) -> Result<Answer<'_>, Refusal> {
         let mut answer = Answer::default();
-        for plan in query.route.plans(&query.resource, &query.ancestors) {
-            for slice in plan.slices(subject.uid(), subject.parents().iter().chain(added)) {
-                let response = Authorizer::new().is_authorized(&request, slice, &entities);
-                self.collect(&response, &mut answer)?;
-            }
+        for slice in slices {
+            let response = Authorizer::new().is_authorized(request, slice, entities);
+            self.collect(&response, &mut answer)?;
         }
         Ok(answer)
     }
@@ -137,9 +148,10 @@ impl<'a> Answer<'a> {
         &self.forbids
     }
 
-    /// The policies that decided: of the winning effect only.
+    /// The policies that decided: of the winning effect only. A forbid in error decides, and is among those in error;
+    /// the permits that it overrules decided nothing.
     pub(in crate::policy) fn determining(&self) -> &[&'a BundledPolicy] {
-        if self.forbids.is_empty() { &self.permits } else { &self.forbids }
+        if self.is_allow() { &self.permits } else { &self.forbids }
     }
 
     /// The policies in error.

@@ -121,7 +121,7 @@ impl Reads {
     fn walk(&mut self, expr: &Expr) {
         if let Some(paths) = self.names(expr) {
             for path in paths {
-                self.context.mark(&path, true);
+                self.mark(&path, true);
             }
             return;
         }
@@ -159,7 +159,7 @@ impl Reads {
             Some(paths) => {
                 for mut path in paths {
                     path.extend(attrs.iter().cloned());
-                    self.context.mark(&path, false);
+                    self.mark(&path, false);
                 }
             }
             None => {
@@ -167,6 +167,18 @@ impl Reads {
                 self.walk(expr);
             }
         }
+    }
+
+    /// Marks a part of the context. The client of a token is an entity, and may be the principal itself, so what is asked
+    /// of it may be a claim.
+    fn mark(&mut self, path: &[String], whole: bool) {
+        if let [token, client, claim, ..] = path
+            && token == "token"
+            && client == "client"
+        {
+            self.attributes.insert(claim.clone());
+        }
+        self.context.mark(path, whole);
     }
 
     /// The parts of the context that `expr` is a name for; conditions on the way to them are walked. `None` if it is
@@ -177,13 +189,7 @@ impl Reads {
             Expr::Var(Var::Context) => Some(vec![Vec::new()]),
             Expr::GetAttr { expr, attr } => {
                 let mut paths = self.names(expr)?;
-                for path in &mut paths {
-                    // The client of a token is an entity, and may be the principal itself.
-                    if matches!(path.as_slice(), [first, second] if first == "token" && second == "client") {
-                        self.attributes.insert(attr.to_string());
-                    }
-                    path.push(attr.to_string());
-                }
+                paths.iter_mut().for_each(|path| path.push(attr.to_string()));
                 Some(paths)
             }
             Expr::IfThenElse { cond, then_expr, else_expr } => {
@@ -251,6 +257,9 @@ mod tests {
         let expected: BTreeSet<String> = ["department", "host", "readOnly"].map(str::to_owned).into();
         assert_eq!(found.attributes, expected);
         assert_eq!(found.context, paths(&[("token.client.host", true)]));
+        for condition in ["context.token.client has host", "context has token.client.host"] {
+            assert_eq!(reads(condition).attributes, ["host".to_owned()].into(), "{condition}");
+        }
     }
 
     #[test]

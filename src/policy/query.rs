@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::context::UnixTime;
 use crate::json::Value;
 use crate::mcp::{Operation, Revision};
-use crate::policy::arguments::{ArgumentType, RecordType, Unrepresentable};
+use crate::policy::arguments::{RecordType, Unrepresentable};
 use crate::policy::model::{FoundTool, Route, ServerModel};
 use crate::policy::paths::Need;
 use crate::policy::resource::Target;
@@ -118,6 +118,12 @@ impl<'a> Query<'a> {
         }
     }
 
+    /// The entity of the token's client, if the route's policies may ask it anything.
+    pub fn client_of(&self, subject: &Subject) -> Option<Entity> {
+        let need = self.route.reads().context.need("token").member("client");
+        subject.client().filter(|_| need != Need::Nothing).cloned()
+    }
+
     /// The members of the context that the route's policies read.
     ///
     /// # Errors
@@ -137,7 +143,7 @@ impl<'a> Query<'a> {
         member("request", &|need| Ok(request(facts, need)))?;
         if let Some((declared, arguments)) = self.arguments {
             member("arguments", &|need| declared.value(arguments, need, ""))?;
-            member("count", &|_| Ok(counts(declared, arguments)))?;
+            member("count", &|need| declared.counts(arguments, need))?;
             if reads.need("undeclared") != Need::Nothing {
                 let mut paths = Vec::new();
                 if let Some(arguments) = arguments {
@@ -188,16 +194,4 @@ fn local(facts: &RequestFacts<'_>) -> Option<RestrictedExpression> {
         ("date".to_owned(), RestrictedExpression::new_datetime(date)),
     ])
     .ok()
-}
-
-/// The lengths of array arguments, by name.
-fn counts(declared: &RecordType, arguments: Option<Value<'_>>) -> Members {
-    let arrays = declared.fields.iter().filter(|field| matches!(field.kind, ArgumentType::Set(_)));
-    arrays
-        .filter_map(|field| {
-            let value = arguments.and_then(|object| object.get(&field.name)).filter(|value| !value.is_null())?;
-            let length = i64::try_from(value.len()).unwrap_or(i64::MAX);
-            Some((field.name.clone(), RestrictedExpression::new_long(length)))
-        })
-        .collect()
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 
 use crate::context::UnixTime;
+use crate::policy::model::plain;
 use crate::policy::names::{EntityKind, owned};
 use crate::policy::paths::Need;
 use crate::token::{ClaimValue, Principal};
@@ -20,6 +21,7 @@ pub struct Subject {
     attributes: HashMap<String, RestrictedExpression>,
     parents: HashSet<EntityUid>,
     entity: Entity,
+    client: Option<Entity>,
     token: Vec<(String, RestrictedExpression)>,
     scopes: Vec<String>,
     unrepresentable: Vec<String>,
@@ -89,6 +91,10 @@ impl Subject {
             attributes,
             parents,
             entity,
+            client: (!principal.is_client()).then(|| {
+                let (uid, attributes) = client(principal);
+                plain(uid, attributes, HashSet::new())
+            }),
             token: token_members(principal),
             scopes: principal.scopes().to_vec(),
             unrepresentable,
@@ -108,6 +114,11 @@ impl Subject {
     /// What the entity is in: all its groups and scopes.
     pub fn parents(&self) -> &HashSet<EntityUid> {
         &self.parents
+    }
+
+    /// The entity of the token's client, unless that is the principal itself.
+    pub fn client(&self) -> Option<&Entity> {
+        self.client.as_ref()
     }
 
     /// The members of `context.token`, as far as they are needed.
@@ -137,23 +148,27 @@ impl Subject {
 
 /// `User::"<issuer>:<sub>"` or `Client::"<issuer>:<client id>"`, and the attributes that every one of them has.
 fn identity(principal: &Principal) -> (EntityUid, HashMap<String, RestrictedExpression>) {
-    let issuer = principal.issuer_name();
-    let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-    let mut attributes = HashMap::from([("issuer".to_owned(), text(issuer))]);
-    match principal.subject() {
-        Some(subject) if !principal.is_client() => {
-            attributes.insert("subject".to_owned(), text(subject));
+    match principal.subject().filter(|_| !principal.is_client()) {
+        Some(subject) => {
+            let issuer = principal.issuer_name();
+            let attributes =
+                HashMap::from([("issuer".to_owned(), text(issuer)), ("subject".to_owned(), text(subject))]);
             (EntityKind::User.uid(owned(issuer, subject)), attributes)
         }
-        Some(_) | None => {
-            let id = principal.client();
-            attributes.insert("id".to_owned(), text(id));
-            if let Some(host) = metadata_document_host(id) {
-                attributes.insert("host".to_owned(), text(&host));
-            }
-            (EntityKind::Client.uid(owned(issuer, id)), attributes)
-        }
+        None => client(principal),
     }
+}
+
+/// The same of the token's client.
+fn client(principal: &Principal) -> (EntityUid, HashMap<String, RestrictedExpression>) {
+    let (issuer, id) = (principal.issuer_name(), principal.client());
+    let mut attributes = HashMap::from([("issuer".to_owned(), text(issuer)), ("id".to_owned(), text(id))]);
+    attributes.extend(metadata_document_host(id).map(|host| ("host".to_owned(), text(&host))));
+    (EntityKind::Client.uid(owned(issuer, id)), attributes)
+}
+
+fn text(value: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(value.to_owned())
 }
 
 /// The host of a client id that is an https URL (a client ID metadata document, never fetched here).
@@ -164,7 +179,6 @@ fn metadata_document_host(id: &str) -> Option<String> {
 
 fn token_members(principal: &Principal) -> Vec<(String, RestrictedExpression)> {
     let issuer = principal.issuer_name();
-    let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
     let client = |id: &str| RestrictedExpression::new_entity_uid(EntityKind::Client.uid(owned(issuer, id)));
     let mut pairs = vec![
         ("client".to_owned(), client(principal.client())),

@@ -21,7 +21,7 @@ fn one_line_says_what_listens_and_which_rules_hold() {
     let files = Files::new();
     let mut serving = Serving::start(&files, "toolgate.yaml");
     let digest = serving.status()["digest"].as_str().unwrap().to_owned();
-    let expected = format!(", admin {}, generation 1, digest {}", serving.admin, &digest[..12]);
+    let expected = format!(", admin {}, generation 1, digest {}", serving.admin, digest.get(..12).unwrap());
     assert!(serving.ready.starts_with("toolgate ready: grpc 127.0.0.1:"), "{}", serving.ready);
     assert!(serving.ready.ends_with(&expected), "{} {expected}", serving.ready);
     for stop in [Signal::TERM, Signal::INT] {

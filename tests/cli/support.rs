@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,6 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
+use toolgate::clock::Clock;
 use toolgate::envoy::wire::attribute_context::{Entry, HttpRequest, Request};
 use toolgate::envoy::wire::check_response::HttpResponse;
 use toolgate::envoy::wire::{AttributeContext, CheckRequest, CheckResponse};
@@ -138,7 +139,7 @@ impl Files {
 
     /// A token of the issuer, for the server, for the next hour.
     pub(crate) fn token(&self, subject: &str, scope: &str) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = Clock::System.now().seconds();
         let claims = serde_json::json!({
             "iss": "https://id.example.com", "aud": "https://mcp.example.com/weather", "sub": subject,
             "client_id": "agent", "scope": scope, "iat": now, "exp": now + 3600, "jti": format!("{subject} {scope}"),

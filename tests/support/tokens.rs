@@ -49,7 +49,7 @@ impl TestKey {
     pub(crate) fn material(&self) -> String {
         match &self.secret {
             Secret::Ec(pair) => {
-                let point = &pair.public_key().as_ref()[1..];
+                let point = pair.public_key().as_ref().split_at(1).1;
                 let (x, y) = point.split_at(point.len() / 2);
                 let curve = if x.len() == 32 { "P-256" } else { "P-384" };
                 format!(r#""kty":"EC","crv":"{curve}","x":"{}","y":"{}""#, encode(x), encode(y))

@@ -56,10 +56,16 @@ fn a_body_is_complete_only_if_every_statement_about_it_agrees() {
         judged(raw("abcd", size), &[PATH, WHOLE], &Body::LengthMismatch);
         judged(text("abcd", size), &[PATH, WHOLE], &Body::LengthMismatch);
     }
-    for length in ["3", "5", "", "+4", "-4", "4,4", " 4", "0x4", "4.0", "18446744073709551620"] {
+    for length in ["3", "", "+4", "-4", "4,4", " 4", "0x4", "4.0", "18446744073709551620"] {
         judged(raw("abcd", 4), &[PATH, WHOLE, ("content-length", length)], &Body::LengthMismatch);
     }
     judged(raw("abcd", 4), &[PATH, WHOLE, ("content-length", "4"), ("Content-Length", "4")], &Body::LengthMismatch);
+}
+
+#[test]
+fn a_body_that_goes_on_after_a_full_buffer_is_truncated() {
+    judged(raw("abcd", 4), &[PATH, WHOLE, ("content-length", "5")], &Body::Truncated);
+    judged(text("abcd", 4), &[PATH, WHOLE, ("content-length", "5")], &Body::Truncated);
 }
 
 #[test]
