@@ -104,7 +104,7 @@ impl Engine {
         let members =
             query.context(subject, question.facts).map_err(|at| Refusal::ArgumentUnrepresentable(at.pointer))?;
         let context = Context::from_pairs(members).map_err(|_| Refusal::Internal)?;
-        verdicts.add(&self.ask(query, subject, subject.entity().clone(), &[], context.clone())?);
+        verdicts.add(&self.ask(query, subject, None, context.clone())?);
         // Only a plain denial can lack a scope: an error or a login is cured otherwise.
         if let Some(Refusal::Denied { .. }) = verdicts.refusal()
             && let Some(cure) = self.scopes_that_cure(query, subject, question.hierarchy, context, question.published)

@@ -87,18 +87,25 @@ pub(in crate::policy) struct Verdicts {
 }
 
 impl Engine {
-    /// Asks Cedar one question about `principal`, which is `subject`'s entity, or the same with the scopes `added`.
+    /// Asks Cedar one question about `subject`, or about `variant`: the same, as an entity that is in more scopes.
     pub(in crate::policy) fn ask(
         &self,
         query: &Query<'_>,
         subject: &Subject,
-        principal: Entity,
-        added: &[EntityUid],
+        variant: Option<(Entity, &[EntityUid])>,
         context: Context,
     ) -> Result<Answer<'_>, Refusal> {
-        let base = query.route.entities().clone();
-        let own = std::iter::once(principal).chain(query.client_of(subject)).chain(query.entity.clone());
-        let entities = base.add_entities(own, None).map_err(|_| Refusal::Internal)?;
+        let base = query.route.entities();
+        let with = |principal: &Entity, base: &Entities| {
+            let own = [Some(principal.clone()), query.client_of(subject), query.entity.clone()];
+            base.clone().add_entities(own.into_iter().flatten(), None)
+        };
+        let (entities, added) = match variant {
+            None if query.entity.is_none() => (subject.store(base, |base| with(subject.entity(), base)), [].as_slice()),
+            None => (with(subject.entity(), base).map(Arc::new), [].as_slice()),
+            Some((principal, added)) => (with(&principal, base).map(Arc::new), added),
+        };
+        let entities = entities.map_err(|_| Refusal::Internal)?;
         let (uid, action, resource) = (subject.uid().clone(), query.route.action().clone(), query.resource.clone());
         let request = Request::new(uid, action, resource, context, None).map_err(|_| Refusal::Internal)?;
         let plans = query.route.plans(&query.resource, &query.ancestors);

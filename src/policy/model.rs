@@ -19,7 +19,7 @@ use crate::policy::plan::{OpenPlan, Plan, Plans};
 pub struct Route {
     uid: EntityUid,
     text: Arc<str>,
-    entities: Entities,
+    entities: Arc<Entities>,
     policies: Policies,
 }
 
@@ -169,13 +169,13 @@ impl<'a> Maker<'a> {
         &self,
         id: &str,
         resource: Option<Entity>,
-    ) -> Result<(EntityUid, Vec<EntityUid>, Entities), MissingAction> {
+    ) -> Result<(EntityUid, Vec<EntityUid>, Arc<Entities>), MissingAction> {
         let missing = || MissingAction(id.to_owned());
         let uid = EntityKind::Action.uid(id);
         let groups: Vec<EntityUid> = self.actions.ancestors(&uid).ok_or_else(missing)?.cloned().collect();
         let family = std::iter::once(&uid).chain(&groups).filter_map(|uid| self.actions.get(uid)).cloned();
         let entities = Entities::from_entities(family.chain(resource), None).map_err(|_| missing())?;
-        Ok((uid, groups, entities))
+        Ok((uid, groups, Arc::new(entities)))
     }
 }
 
@@ -191,7 +191,7 @@ impl Route {
     }
 
     /// The entities of the action and its groups, and of a catalogued tool.
-    pub fn entities(&self) -> &Entities {
+    pub fn entities(&self) -> &Arc<Entities> {
         &self.entities
     }
 

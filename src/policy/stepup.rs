@@ -154,6 +154,6 @@ impl<'a> Search<'a> {
         let scopes = set.iter().filter_map(|at| self.closures.get(*at)).flatten();
         let added: Vec<EntityUid> = scopes.map(|scope| EntityKind::Scope.uid(scope)).collect();
         let Ok(principal) = self.subject.entity_in(&added) else { return Ok(None) };
-        Ok(self.engine.ask(self.query, self.subject, principal, &added, self.context.clone()).ok())
+        Ok(self.engine.ask(self.query, self.subject, Some((principal, &added)), self.context.clone()).ok())
     }
 }

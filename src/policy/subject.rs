@@ -1,8 +1,9 @@
 //! A verified principal as Cedar sees it: built once per token, then shared by all its requests.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use cedar_policy::{Entity, EntityUid, RestrictedExpression};
+use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression};
 
 use crate::context::UnixTime;
 use crate::policy::model::plain;
@@ -15,7 +16,7 @@ use crate::token::{ClaimValue, Principal};
 pub struct ScopeHierarchy(HashMap<String, Vec<String>>);
 
 /// The principal entity of a token, and the part of the context that the token alone decides.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Subject {
     uid: EntityUid,
     attributes: HashMap<String, RestrictedExpression>,
@@ -25,7 +26,14 @@ pub struct Subject {
     token: Vec<(String, RestrictedExpression)>,
     scopes: Vec<String>,
     unrepresentable: Vec<String>,
+    stores: Mutex<Vec<Store>>,
 }
+
+/// An entity store with a subject in it, and the store without that it was made from.
+type Store = (Arc<Entities>, Arc<Entities>);
+
+/// Stores that one subject remembers. An agent calls a few tools over and over; one more is made anew each time.
+const MAX_STORES: usize = 16;
 
 /// A token whose facts Cedar cannot hold. The verifier's own bounds make this unreachable for a verified token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +106,7 @@ impl Subject {
             token: token_members(principal),
             scopes: principal.scopes().to_vec(),
             unrepresentable,
+            stores: Mutex::default(),
         })
     }
 
@@ -119,6 +128,30 @@ impl Subject {
     /// The entity of the token's client, unless that is the principal itself.
     pub fn client(&self) -> Option<&Entity> {
         self.client.as_ref()
+    }
+
+    /// `base` with this subject in it, as `make` makes it; made once for each base. Facts of the token and of the rules,
+    /// and so good for as long as both are: an entry holds on to its base, so no other store can take its place.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn store<E>(
+        &self,
+        base: &Arc<Entities>,
+        make: impl FnOnce(&Entities) -> Result<Entities, E>,
+    ) -> Result<Arc<Entities>, E> {
+        let stores = || self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = stores().iter().find(|(of, _)| Arc::ptr_eq(of, base)).map(|(_, made)| made.clone());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let made = Arc::new(make(base)?);
+        let mut stores = stores();
+        if stores.len() == MAX_STORES {
+            stores.remove(0);
+        }
+        stores.push((base.clone(), made.clone()));
+        Ok(made)
     }
 
     /// The members of `context.token`, as far as they are needed.
