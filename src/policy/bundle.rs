@@ -93,6 +93,14 @@ impl Bundle {
         (valid.then_some(bundle), problems)
     }
 
+    /// Policies as they are, for tests of what comes after validation.
+    #[cfg(test)]
+    pub(in crate::policy) fn unchecked(policies: impl IntoIterator<Item = Policy>) -> Self {
+        let mut bundle = Self::default();
+        policies.into_iter().for_each(|policy| bundle.add(BundledPolicy::read(policy).unwrap()));
+        bundle
+    }
+
     fn add(&mut self, policy: BundledPolicy) {
         let index = self.policies.len();
         match policy.policy.action_constraint() {

@@ -5,7 +5,7 @@
 //! caller. Conditions stay whole: a plan only leaves out policies whose scope is certain to be false.
 //!
 //! INVARIANT (slicing is sound): for every request, the decision, the determining policies and the policies in error are
-//! those of the whole set. `tests/slicing.rs` holds it.
+//! those of the whole set. `policy/tests/slicing.rs` and `policy/tests/corpus.rs` hold it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::policy::bundle::Bundle;
 use crate::policy::paths::Reads;
 
 /// Up to so many policies one look-up and one evaluation of all of them is cheaper than finding those of the caller.
-const FLAT: usize = 12;
+pub(in crate::policy) const FLAT: usize = 12;
 
 /// The number of a policy in its bundle.
 pub type PolicyIndex = usize;

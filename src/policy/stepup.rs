@@ -55,14 +55,7 @@ impl Engine {
         context: Context,
         published: Published<'_>,
     ) -> Option<Refusal> {
-        let closures: Vec<Vec<&str>> =
-            published.scopes.iter().map(|scope| hierarchy.closure(scope).collect()).collect();
-        let held: Vec<&str> = subject.scopes().iter().flat_map(|scope| hierarchy.closure(scope)).collect();
-        let lacks =
-            |at: &usize| closures.get(*at).is_some_and(|closure| closure.iter().any(|scope| !held.contains(scope)));
-        let missing = (0..closures.len()).filter(lacks).collect();
-        let mut search = Search { engine: self, query, subject, context, closures, missing, evaluations: 0 };
-        let cure = search.least().ok()??;
+        let cure = Search::new(self, (query, context), (subject, hierarchy), published.scopes).least().ok()??;
         let named = published
             .scopes
             .iter()
@@ -73,6 +66,19 @@ impl Engine {
 }
 
 impl<'a> Search<'a> {
+    fn new(
+        engine: &'a Engine,
+        (query, context): (&'a Query<'a>, Context),
+        (subject, hierarchy): (&'a Subject, &'a ScopeHierarchy),
+        published: &'a [String],
+    ) -> Self {
+        let closures: Vec<Vec<&str>> = published.iter().map(|scope| hierarchy.closure(scope).collect()).collect();
+        let held: Vec<&str> = subject.scopes().iter().flat_map(|scope| hierarchy.closure(scope)).collect();
+        let lacks = |(_, closure): &(usize, &Vec<&str>)| closure.iter().any(|scope| !held.contains(scope));
+        let missing = closures.iter().enumerate().filter(lacks).map(|(at, _)| at).collect();
+        Self { engine, query, subject, context, closures, missing, evaluations: 0 }
+    }
+
     fn least(&mut self) -> Result<Option<Set>, Spent> {
         let plans = self.query.route.plans(&self.query.resource, &self.query.ancestors);
         let mut starts: Vec<Set> = Vec::new();
@@ -157,3 +163,6 @@ impl<'a> Search<'a> {
         Ok(self.engine.ask(self.query, self.subject, principal, &added, self.context.clone()).ok())
     }
 }
+
+#[cfg(test)]
+mod tests;
