@@ -275,11 +275,7 @@ impl ArgumentType {
         }
     }
 
-    fn from_reference(
-        reference: Value<'_>,
-        trail: &mut Trail<'_>,
-        depth: usize,
-    ) -> Result<(Self, bool), Unexposed> {
+    fn from_reference(reference: Value<'_>, trail: &mut Trail<'_>, depth: usize) -> Result<(Self, bool), Unexposed> {
         let text = reference.as_str().ok_or(Unexposed::Dangling)?;
         let target = text.strip_prefix('#').and_then(|pointer| trail.root.pointer(pointer));
         let target = target.ok_or(Unexposed::Dangling)?;

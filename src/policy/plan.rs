@@ -90,6 +90,11 @@ impl Plan {
         self.scopes.iter().filter(|(effect, _)| *effect == Effect::Permit).map(|(_, scopes)| scopes.as_slice())
     }
 
+    /// The scopes that its policies name, permits and forbids, some more than once.
+    pub fn scopes(&self) -> impl Iterator<Item = &String> {
+        self.scopes.iter().flat_map(|(_, scopes)| scopes)
+    }
+
     /// How many policies it holds.
     pub fn len(&self) -> usize {
         self.len

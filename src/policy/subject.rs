@@ -151,7 +151,8 @@ fn identity(principal: &Principal) -> (EntityUid, HashMap<String, RestrictedExpr
     match principal.subject().filter(|_| !principal.is_client()) {
         Some(subject) => {
             let issuer = principal.issuer_name();
-            let attributes = HashMap::from([("issuer".to_owned(), text(issuer)), ("subject".to_owned(), text(subject))]);
+            let attributes =
+                HashMap::from([("issuer".to_owned(), text(issuer)), ("subject".to_owned(), text(subject))]);
             (EntityKind::User.uid(owned(issuer, subject)), attributes)
         }
         None => client(principal),

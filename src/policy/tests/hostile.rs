@@ -91,13 +91,21 @@ fn fails(text: &str, expected: &str) {
 #[test]
 fn any_name_and_any_description_stays_a_string() {
     let named = |name: &str| {
-        json!({"name": name, "description": name, "inputSchema": {"type": "object", "required": [name], "properties": {
-            name: {"type": "array", "description": name, "items": {"type": "object", "properties": {name: {"type": "string"}}}}}}})
+        // The strict reader has no keys with control characters.
+        let key = if name.contains(|letter: char| letter.is_ascii_control()) { "key" } else { name };
+        json!({"name": name, "description": name, "inputSchema": {"type": "object", "required": [key], "properties": {
+            key: {"type": "array", "description": name, "items": {"type": "object", "properties": {key: {"type": "string"}}}}}}})
     };
     for name in NAMES {
         works(&json!([named(name)]));
-        let hidden = arguments(&json!({"properties": {name: {"type": "object", "description": name}, "x": {"type": "string"}}}));
-        assert_eq!((hidden.fields.len(), hidden.hidden.len()), (1, 1), "{name:?}");
+        let schema = json!({"properties": {name: {"type": "object", "description": name}, "x": {"type": "string"}}});
+        if name.contains(|letter: char| letter.is_ascii_control()) {
+            let text = json!({"tools": [{"name": "t", "inputSchema": schema}]}).to_string();
+            assert!(matches!(load(&text), Err(CatalogError::Json(_))), "{name:?}");
+        } else {
+            let hidden = arguments(&schema);
+            assert_eq!((hidden.fields.len(), hidden.hidden.len()), (1, 1), "{name:?}");
+        }
     }
     works(&Value::Array(NAMES.iter().map(|name| named(name)).collect()));
     let long = "x".repeat(100_000);
@@ -161,8 +169,14 @@ fn references() {
         (json!({"properties": {"self": {"$ref": "#"}}}), Unexposed::Recursive),
         (json!({"properties": {"self": {"$ref": "#/properties/self"}}}), Unexposed::Recursive),
         (json!({"$defs": {"N": node}, "properties": {"node": {"$ref": "#/$defs/N"}}}), Unexposed::Recursive),
-        (json!({"$defs": two, "properties": {"a": {"$ref": "#/$defs/A"}, "b": {"$ref": "#/$defs/B"}}}), Unexposed::Recursive),
-        (json!({"$defs": {"L": {"$ref": "#/$defs/L"}}, "properties": {"a": {"$ref": "#/$defs/L"}}}), Unexposed::Recursive),
+        (
+            json!({"$defs": two, "properties": {"a": {"$ref": "#/$defs/A"}, "b": {"$ref": "#/$defs/B"}}}),
+            Unexposed::Recursive,
+        ),
+        (
+            json!({"$defs": {"L": {"$ref": "#/$defs/L"}}, "properties": {"a": {"$ref": "#/$defs/L"}}}),
+            Unexposed::Recursive,
+        ),
         (json!({"properties": {"a": {"$ref": "#/$defs/none"}}}), Unexposed::Dangling),
         (json!({"properties": {"a": {"$ref": "https://example.com/schema"}}}), Unexposed::Dangling),
         (json!({"properties": {"a": {"$ref": 7}}}), Unexposed::Dangling),
@@ -184,9 +198,7 @@ fn a_type_that_is_too_deep_or_too_wide_is_not_exposed() {
     assert_eq!(hidden(&nested(MAX_TYPE_DEPTH + 1)), BTreeSet::new());
     assert_eq!(hidden(&nested(MAX_TYPE_DEPTH + 2)), BTreeSet::from([Unexposed::TooDeep.to_string()]));
 
-    let wide = |members: usize| {
-        json!({"properties": (0..members).map(|at| (format!("x{at}"), json!({"type": "string"}))).collect::<serde_json::Map<_, _>>()})
-    };
+    let wide = |members: usize| json!({"properties": (0..members).map(|at| (format!("x{at}"), json!({"type": "string"}))).collect::<serde_json::Map<_, _>>()});
     assert_eq!(arguments(&wide(MAX_MEMBERS)).hidden.len(), 0);
     let wider = arguments(&wide(MAX_MEMBERS + 1));
     assert_eq!((wider.fields.len(), wider.hidden.len()), (MAX_MEMBERS, 1));

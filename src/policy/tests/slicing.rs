@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, Request,
-    Response, RestrictedExpression,
+    AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet,
+    Request, Response, RestrictedExpression,
 };
 
 use super::random::Random;
@@ -17,9 +17,8 @@ use crate::policy::plan::{FLAT, OpenPlan, Plan, Plans};
 
 const PRINCIPALS: [&str; 9] =
     ["P::\"0\"", "P::\"1\"", "P::\"2\"", "Q::\"0\"", "Q::\"1\"", "G::\"0\"", "G::\"1\"", "G::\"2\"", "G::\"3\""];
-const ACTIONS: [&str; 6] = [
-    "Action::\"0\"", "Action::\"1\"", "Action::\"2\"", "Action::\"3\"", "Action::\"g0\"", "Action::\"g1\"",
-];
+const ACTIONS: [&str; 6] =
+    ["Action::\"0\"", "Action::\"1\"", "Action::\"2\"", "Action::\"3\"", "Action::\"g0\"", "Action::\"g1\""];
 const RESOURCES: [&str; 9] =
     ["R::\"0\"", "R::\"1\"", "R::\"2\"", "S::\"0\"", "S::\"1\"", "F::\"0\"", "F::\"1\"", "F::\"2\"", "F::\"3\""];
 
@@ -98,7 +97,11 @@ impl Case {
         for side in [&PRINCIPALS[..], &ACTIONS[..], &RESOURCES[..]] {
             for (at, text) in side.iter().enumerate() {
                 // Only later ones are above, so that there is no cycle; actions are in groups alone.
-                let above = if side.len() == ACTIONS.len() { &side[side.len().saturating_sub(2).max(at + 1)..] } else { &side[at + 1..] };
+                let above = if side.len() == ACTIONS.len() {
+                    &side[side.len().saturating_sub(2).max(at + 1)..]
+                } else {
+                    &side[at + 1..]
+                };
                 let parents: HashSet<EntityUid> = random.some(above, 20).into_iter().map(uid).collect();
                 let number = ["-1", "0", "1", "9223372036854775807"][random.below(4)].parse().unwrap();
                 let number = random.chance(70).then(|| ("n".to_owned(), RestrictedExpression::new_long(number)));
@@ -106,9 +109,8 @@ impl Case {
             }
         }
         let size = if random.chance(30) { 1 + random.below(FLAT) } else { FLAT + random.below(70) };
-        let policies: Vec<Policy> = (0..size)
-            .map(|at| Policy::parse(Some(PolicyId::new(format!("p{at}"))), policy(random)).unwrap())
-            .collect();
+        let policies: Vec<Policy> =
+            (0..size).map(|at| Policy::parse(Some(PolicyId::new(format!("p{at}"))), policy(random)).unwrap()).collect();
         Self {
             set: PolicySet::from_policies(policies.clone()).unwrap(),
             engine: Engine::new(Bundle::unchecked(policies), 1),
@@ -124,17 +126,19 @@ impl Case {
     }
 
     fn ask(&mut self, random: &mut Random, met: &mut Met) {
-        let [principal, action, resource] = [(&PRINCIPALS[..], "P"), (&ACTIONS[..], "Action"), (&RESOURCES[..], "R")]
-            .map(|(side, kind)| if random.chance(5) { uid(&format!("{kind}::\"unheard\"")) } else { uid(random.pick(side)) });
-        let request =
-            Request::new(principal.clone(), action.clone(), resource.clone(), context(random), None).unwrap();
+        let [principal, action, resource] =
+            [(&PRINCIPALS[..], "P"), (&ACTIONS[..], "Action"), (&RESOURCES[..], "R")].map(|(side, kind)| {
+                if random.chance(5) { uid(&format!("{kind}::\"unheard\"")) } else { uid(random.pick(side)) }
+            });
+        let request = Request::new(principal.clone(), action.clone(), resource.clone(), context(random), None).unwrap();
         let whole = Authorizer::new().is_authorized(&request, &self.set, &self.entities);
         let (groups, parents, ancestors) = (self.above(&action), self.above(&resource), self.above(&principal));
         let bundle = self.engine.bundle();
         let target = (action.clone(), resource.clone());
-        let closed = self.closed.entry(target).or_insert_with(|| {
-            self.plans.closed(bundle, (&action, &groups), (&resource, &parents))
-        });
+        let closed = self
+            .closed
+            .entry(target)
+            .or_insert_with(|| self.plans.closed(bundle, (&action, &groups), (&resource, &parents)));
         let open = self.open.entry(action.clone()).or_insert_with(|| self.plans.open(bundle, &action, &groups));
         let found = open.plans(&resource, &parents);
         for (name, plans) in [("closed", closed.iter().map(|plan| &**plan).collect()), ("open", found)] {

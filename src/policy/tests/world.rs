@@ -51,7 +51,8 @@ impl Servers {
                 (*name, catalog, methods.iter().map(|&method| method.to_owned()).collect::<Vec<_>>())
             })
             .collect();
-        let parts = servers.iter().map(|(name, catalog, methods)| ServerSchema { name, catalog: catalog.as_ref(), methods });
+        let parts =
+            servers.iter().map(|(name, catalog, methods)| ServerSchema { name, catalog: catalog.as_ref(), methods });
         let text = schema(&SchemaInput { servers: parts.collect(), claims: CLAIMS.to_vec(), has_client_address: true });
         let (schema, _) = Schema::from_cedarschema_str(&text).expect(&text);
         Self { servers, schema }
@@ -59,11 +60,17 @@ impl Servers {
 
     /// The policies among `policies` that are valid here, one policy each text.
     pub(in crate::policy) fn valid(&self, policies: Vec<String>) -> Vec<String> {
-        let files: Vec<PolicyFile> = policies.iter().enumerate().map(|(at, text)| file(&at.to_string(), text)).collect();
+        let files: Vec<PolicyFile> =
+            policies.iter().enumerate().map(|(at, text)| file(&at.to_string(), text)).collect();
         let (_, problems) = Bundle::load(&files, &self.schema);
         let broken = problems.iter().filter(|problem| problem.severity == Severity::Error);
         let broken: Vec<&str> = broken.map(|problem| &*problem.source.name).collect();
-        policies.into_iter().enumerate().filter(|(at, _)| !broken.contains(&at.to_string().as_str())).map(|(_, p)| p).collect()
+        policies
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| !broken.contains(&at.to_string().as_str()))
+            .map(|(_, p)| p)
+            .collect()
     }
 
     /// These servers under `policies`, one or more in each text, each with an `@id`.
@@ -109,7 +116,9 @@ fn principal(claims: &str) -> Principal {
         token_types: vec!["at+jwt".to_owned()],
         groups: Some("/groups".to_owned()),
         scope_claim: "/scope".to_owned(),
-        claims: CLAIMS.map(|(name, kind)| ClaimRule { name: name.to_owned(), pointer: format!("/{name}"), kind }).to_vec(),
+        claims: CLAIMS
+            .map(|(name, kind)| ClaimRule { name: name.to_owned(), pointer: format!("/{name}"), kind })
+            .to_vec(),
     };
     let now = NOW.seconds();
     let times = format!(r#""iat":{},"exp":{}"#, now - 60, now + 600);
