@@ -6,12 +6,7 @@
 //! bench probe ADDRESS DIR  sends the message once and says what the answer is
 //! bench steps CONFIG DIR   CPU time of the steps of one decision, as JSON
 //! ```
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a measurement that cannot go on ends"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot go on ends")]
 
 mod bare;
 mod scene;

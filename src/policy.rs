@@ -118,3 +118,6 @@ impl Engine {
 fn target(query: &Query<'_>) -> Target {
     Target { action: query.route.action_text().clone(), resource: query.resource_text.clone() }
 }
+
+#[cfg(test)]
+mod tests;

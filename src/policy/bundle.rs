@@ -11,11 +11,10 @@ use cedar_policy::{
 };
 use miette::Diagnostic;
 
-use crate::policy::lint::{Finding, lint};
+use crate::policy::lint::Finding;
 use crate::policy::names::EntityKind;
 use crate::policy::paths::Reads;
 use crate::policy::plan::PolicyIndex;
-use crate::policy::schema::SchemaInput;
 use crate::problem::{Problem, Severity, Source};
 
 /// One file of policies.
@@ -34,6 +33,9 @@ pub struct Bundle {
     by_id: HashMap<PolicyId, PolicyIndex>,
     actions: ActionIndex,
 }
+
+/// What finds names in a policy that nothing has.
+pub type Lint<'a> = &'a dyn Fn(&BundledPolicy) -> Vec<Finding>;
 
 /// One policy, and what toolgate itself reads of it.
 #[derive(Debug)]
@@ -63,8 +65,8 @@ struct ActionIndex {
 }
 
 impl Bundle {
-    /// Parses and validates `files` against `schema`, which was made from `known`: a bundle if there is no error, and every problem of every file.
-    pub fn load(files: &[PolicyFile], schema: &Schema, known: &SchemaInput<'_>) -> (Option<Self>, Vec<Problem>) {
+    /// Parses and validates `files` against `schema` and `lint`: a bundle if there is no error, and every problem of every file.
+    pub fn load(files: &[PolicyFile], schema: &Schema, lint: Lint<'_>) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut bundle = Self::default();
         let mut set = PolicySet::new();
@@ -87,7 +89,7 @@ impl Bundle {
         }
         let findings = bundle.policies.iter().filter_map(|policy| {
             let source = origin.get(policy.policy.id())?;
-            let findings = lint(policy, known).into_iter().map(|finding| marked(source, policy, finding));
+            let findings = lint(policy).into_iter().map(|finding| marked(source, policy, finding));
             Some((policy.id.to_string(), findings.collect::<Vec<_>>())).filter(|(_, findings)| !findings.is_empty())
         });
         let findings: BTreeMap<String, Vec<Problem>> = findings.collect();
@@ -136,6 +138,14 @@ impl Bundle {
         problems.sort_by_cached_key(|problem| (at(problem), Reverse(problem.severity), problem.message.clone()));
         problems.dedup_by(|next, first| first.span.is_some() && at(next) == at(first));
         problems
+    }
+
+    /// Policies as they are, for tests of what comes after validation.
+    #[cfg(test)]
+    pub(in crate::policy) fn unchecked(policies: impl IntoIterator<Item = Policy>) -> Self {
+        let mut bundle = Self::default();
+        policies.into_iter().for_each(|policy| bundle.add(BundledPolicy::read(policy).unwrap()));
+        bundle
     }
 
     fn add(&mut self, policy: BundledPolicy) {

@@ -98,14 +98,14 @@ impl Engine {
         let base = query.route.entities();
         let with = |principal: &Entity, base: &Entities| {
             let own = [Some(principal.clone()), query.client_of(subject), query.entity.clone()];
-            base.clone().add_entities(own.into_iter().flatten(), None)
+            base.clone().add_entities(own.into_iter().flatten(), None).map_err(|_| Refusal::Internal)
         };
         let (entities, added) = match variant {
             None if query.entity.is_none() => (subject.store(base, |base| with(subject.entity(), base)), [].as_slice()),
             None => (with(subject.entity(), base).map(Arc::new), [].as_slice()),
             Some((principal, added)) => (with(&principal, base).map(Arc::new), added),
         };
-        let entities = entities.map_err(|_| Refusal::Internal)?;
+        let entities = entities?;
         let (uid, action, resource) = (subject.uid().clone(), query.route.action().clone(), query.resource.clone());
         let request = Request::new(uid, action, resource, context, None).map_err(|_| Refusal::Internal)?;
         let plans = query.route.plans(&query.resource, &query.ancestors);
@@ -159,6 +159,12 @@ impl<'a> Answer<'a> {
     /// the permits that it overrules decided nothing.
     pub(in crate::policy) fn determining(&self) -> &[&'a BundledPolicy] {
         if self.is_allow() { &self.permits } else { &self.forbids }
+    }
+
+    /// The permits that apply, as far as they were asked: all of them where no forbid decided.
+    #[cfg(test)]
+    pub(in crate::policy) fn permits(&self) -> &[&'a BundledPolicy] {
+        &self.permits
     }
 
     /// The policies in error.

@@ -7,7 +7,7 @@
 //! among them.
 //!
 //! INVARIANT (projection is sound): evaluating a policy over the projected context gives the same result, or the same
-//! error, as over the whole one. `tests/projection.rs` holds it.
+//! error, as over the whole one. `policy/tests/projection.rs` holds it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

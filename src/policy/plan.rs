@@ -5,7 +5,7 @@
 //! caller. Conditions stay whole: a plan only leaves out policies whose scope is certain to be false.
 //!
 //! INVARIANT (slicing is sound): for every request, the decision, the determining policies and the policies in error are
-//! those of the whole set. `tests/slicing.rs` holds it.
+//! those of the whole set. `policy/tests/slicing.rs` and `policy/tests/corpus.rs` hold it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::policy::bundle::Bundle;
 use crate::policy::paths::Reads;
 
 /// Up to so many policies one look-up and one evaluation of all of them is cheaper than finding those of the caller.
-const FLAT: usize = 12;
+pub(in crate::policy) const FLAT: usize = 12;
 
 /// The number of a policy in its bundle.
 pub type PolicyIndex = usize;
@@ -88,6 +88,11 @@ impl Plan {
     /// The scopes that its permits name, a list for each permit, equal ones once.
     pub fn scopes_of_permits(&self) -> impl Iterator<Item = &[String]> {
         self.scopes.iter().filter(|(effect, _)| *effect == Effect::Permit).map(|(_, scopes)| scopes.as_slice())
+    }
+
+    /// The scopes that its policies name, permits and forbids, some more than once.
+    pub fn scopes(&self) -> impl Iterator<Item = &String> {
+        self.scopes.iter().flat_map(|(_, scopes)| scopes)
     }
 
     /// How many policies it holds.

@@ -14,6 +14,7 @@ use crate::json::Limits;
 use crate::policy::Engine;
 use crate::policy::bundle::{Bundle, PolicyFile};
 use crate::policy::catalog::Catalog;
+use crate::policy::lint::lint;
 use crate::policy::model::{Maker, MissingAction, ServerModel};
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
@@ -144,7 +145,7 @@ fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String)
             return None;
         }
     };
-    let (bundle, problems) = Bundle::load(&policies, &parsed, &known);
+    let (bundle, problems) = Bundle::load(&policies, &parsed, &|policy| lint(policy, &known));
     reader.problems.extend(problems);
     let bundle = bundle.filter(|_| !reader.has_errors())?;
     let rules = match rules(&config, &catalogs, bundle, &parsed, generation, digest) {

@@ -21,11 +21,8 @@ use toolgate::envoy::wire::attribute_context::{Entry, HttpRequest, Request};
 use toolgate::envoy::wire::check_response::HttpResponse;
 use toolgate::envoy::wire::{AttributeContext, CheckRequest, CheckResponse};
 
-use self::tokens::{TestKey, key_set};
 use crate::server::Raw;
-
-#[path = "../support/tokens.rs"]
-mod tokens;
+use crate::support::tokens::{TestKey, key_set};
 
 /// Longest wait for anything that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,11 @@
+//! What policies decide, held against Cedar alone: the whole set, the whole values.
+
+mod catalogs;
+mod corpus;
+mod hostile;
+mod numbers;
+mod projection;
+pub(in crate::policy) mod random;
+mod slicing;
+pub(in crate::policy) mod world;
+mod worlds;
