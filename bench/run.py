@@ -36,6 +36,7 @@ GATE, ADMIN, BARE = "127.0.0.1:19191", "127.0.0.1:19192", "127.0.0.1:19193"
 METHOD = "/envoy.service.auth.v3.Authorization/Check"
 SERVER_CORE, LOAD_CORE = "0", "1"
 LOADS = [(1, 32), (8, 32)]
+SATURATED = 0.9  # Below it something else held a server back, and its throughput says little about it.
 PATIENCE_S = 20.0
 
 
@@ -48,6 +49,7 @@ class Round:
     cpu_micros: float
     p50: float
     p99: float
+    server_busy: float
     generator_busy: float
 
 
@@ -60,9 +62,15 @@ class Load:
     toolgate: list[Round] = field(default_factory=list)
     bare: list[Round] = field(default_factory=list)
 
-    def ratio(self) -> float:
-        """Throughput of toolgate to that of the bare server: the median over the pairs."""
-        return statistics.median(a.per_second / b.per_second for a, b in zip(self.toolgate, self.bare, strict=True))
+    def ratio(self, name: str = "per_second") -> float:
+        """A figure of toolgate to that of the bare server: the median over the pairs."""
+        pairs = zip(self.toolgate, self.bare, strict=True)
+        return statistics.median(getattr(a, name) / getattr(b, name) for a, b in pairs)
+
+    def saturated(self) -> bool:
+        """Whether both servers were what limited the throughput."""
+        busy = [statistics.median(one.server_busy for one in rounds) for rounds in (self.toolgate, self.bare)]
+        return min(busy) >= SATURATED
 
 
 def fail(message: str) -> None:
@@ -142,6 +150,7 @@ def fire(address: str, pid: int, load: Load, seconds: float) -> Round:
         cpu_micros=cpu / done * 1e6,
         p50=micros[len(micros) // 2],
         p99=micros[len(micros) * 99 // 100],
+        server_busy=cpu / seconds,
         generator_busy=own / seconds,
     )
 
@@ -200,17 +209,26 @@ def report(loads: list[Load], steps: dict[str, float], allowed: int) -> None:
     for load in loads:
         ratios = [a.per_second / b.per_second for a, b in zip(load.toolgate, load.bare, strict=True)]
         print(f"\n{load.connections} connection(s) x {load.streams} streams, {len(ratios)} pairs of rounds")
-        print(f"{'':10} {'req/s':>9} {'p50 µs':>8} {'p99 µs':>8} {'CPU µs/req':>11} {'generator':>10}")
+        print(f"{'':10} {'req/s':>9} {'p50 µs':>8} {'p99 µs':>8} {'CPU µs/req':>11} {'server':>7} {'generator':>10}")
         for name in ("toolgate", "bare"):
             rounds = getattr(load, name)
             values = [median(rounds, key) for key in ("per_second", "p50", "p99", "cpu_micros")]
-            busy = median(rounds, "generator_busy")
-            print(f"{name:10} {values[0]:9,.0f} {values[1]:8,.0f} {values[2]:8,.0f} {values[3]:11.1f} {busy:10.0%}")
-        print(f"ratio {load.ratio():.3f} (from {min(ratios):.3f} to {max(ratios):.3f})")
+            busy, generator = median(rounds, "server_busy"), median(rounds, "generator_busy")
+            figures = f"{values[0]:9,.0f} {values[1]:8,.0f} {values[2]:8,.0f} {values[3]:11.1f}"
+            print(f"{name:10} {figures} {busy:7.0%} {generator:10.0%}")
+        print(f"throughput {load.ratio():.3f} of the bare server's (from {min(ratios):.3f} to {max(ratios):.3f})")
+        print(f"CPU per request {load.ratio('cpu_micros'):.2f} times the bare server's")
+        if not load.saturated():
+            print("NOT VALID AS THROUGHPUT: a server had idle time, so the machine or the generator was the limit")
     print("\nCPU of one decision in one thread, µs")
     for step, micros in steps.items():
         print(f"  {step:40} {micros:7.2f}")
     print(f"\n{allowed:,} decisions, every one an allow and on record")
+
+
+def summary(load: Load) -> dict[str, object]:
+    ratios = {"throughput_ratio": load.ratio(), "cpu_ratio": load.ratio("cpu_micros"), "saturated": load.saturated()}
+    return asdict(load) | ratios
 
 
 def main() -> None:
@@ -225,7 +243,7 @@ def main() -> None:
     steps = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     loads, allowed = measure(arguments.rounds, arguments.seconds)
     report(loads, steps, allowed)
-    result = {"loads": [asdict(load) | {"ratio": load.ratio()} for load in loads], "steps_micros": steps}
+    result = {"loads": [summary(load) for load in loads], "steps_micros": steps}
     (WORK / "result.json").write_text(json.dumps(result, indent=2))
     for large in (AUDIT, WORK / "steps.jsonl", WORK / "h2load.tsv"):
         large.unlink()
