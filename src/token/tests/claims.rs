@@ -225,6 +225,12 @@ fn groups_are_names() {
 }
 
 #[test]
+fn groups_that_stand_elsewhere_are_not_no_groups() {
+    claim_refused("_claim_names", r#"{"groups":"src1"}"#, TokenError::TooMany("groups"));
+    assert!(accepted("_claim_names", r#"{"address":"src1"}"#).groups().is_empty());
+}
+
+#[test]
 fn methods_are_an_array_of_names() {
     for value in ["null", "\"pwd\"", "7", "{}", "[7]", "[\"\"]"] {
         claim_refused("amr", value, TokenError::ClaimType("amr"));
