@@ -112,13 +112,21 @@ fn names(value: Value<'_>, claim: &'static str, max: usize) -> Result<Vec<String
     }
 }
 
-/// The groups at `pointer`. A token whose groups stand elsewhere (`_claim_names`, OpenID Connect Core §5.6.2: what some
-/// directories send when there are too many) is refused: read as one without groups, it would slip past every forbid on one.
+/// The groups at `pointer`. A token whose groups stand elsewhere is refused: read as one without groups, which is what
+/// some directories make of too many, it would slip past every forbid on one.
 fn groups(root: Value<'_>, pointer: &str) -> Result<Vec<String>, TokenError> {
-    if root.get("_claim_names").is_some_and(|elsewhere| elsewhere.pointer(pointer).is_some()) {
+    if elsewhere(root, pointer) {
         return Err(TokenError::TooMany("groups"));
     }
     root.pointer(pointer).map_or(Ok(Vec::new()), |value| names(value, "groups", MAX_GROUPS))
+}
+
+/// Whether the token says that the claim at `pointer`, or the one that holds it, is to be fetched from someone else
+/// (`_claim_names`, whose members are top-level claims: OpenID Connect Core §5.6.2). Nothing is fetched here.
+fn elsewhere(root: Value<'_>, pointer: &str) -> bool {
+    let Some(sources) = root.get("_claim_names") else { return false };
+    let top = pointer.split('/').nth(1).unwrap_or_default();
+    sources.pointer(&format!("/{top}")).is_some()
 }
 
 /// A space separated list of RFC 6749 §3.3, or an array. An empty string is a token without scopes.
@@ -172,8 +180,12 @@ fn declared(root: Value<'_>, rules: &[ClaimRule]) -> Vec<(String, ClaimValue)> {
     rules
         .iter()
         .filter_map(|rule| {
-            let value = present(rule)?;
-            Some((rule.name.clone(), convert(value, rule.kind).unwrap_or(ClaimValue::Unrepresentable)))
+            let value = match present(rule) {
+                Some(value) => convert(value, rule.kind).unwrap_or(ClaimValue::Unrepresentable),
+                None if elsewhere(root, &rule.pointer) => ClaimValue::Unrepresentable,
+                None => return None,
+            };
+            Some((rule.name.clone(), value))
         })
         .collect()
 }

@@ -228,6 +228,19 @@ fn groups_are_names() {
 fn groups_that_stand_elsewhere_are_not_no_groups() {
     claim_refused("_claim_names", r#"{"groups":"src1"}"#, TokenError::TooMany("groups"));
     assert!(accepted("_claim_names", r#"{"address":"src1"}"#).groups().is_empty());
+    let nested = IssuerRules { groups: Some("/realm~1access/roles".to_owned()), ..rules() };
+    let token = token(&claims_with("_claim_names", r#"{"realm/access":"src1"}"#));
+    assert_eq!(read_with(&token, &nested, &KEYS.set, at(NOW)).unwrap_err(), TokenError::TooMany("groups"));
+}
+
+#[test]
+fn a_declared_claim_that_stands_elsewhere_is_not_absent() {
+    for rule in rules().claims {
+        let top = rule.pointer.split('/').nth(1).unwrap();
+        let principal = accepted("_claim_names", &format!(r#"{{"{top}":"src1"}}"#));
+        let expected = (rule.name.clone(), ClaimValue::Unrepresentable);
+        assert!(principal.claims().contains(&expected), "{}", rule.name);
+    }
 }
 
 #[test]
