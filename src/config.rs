@@ -7,6 +7,7 @@ mod issuer;
 mod limits;
 mod listen;
 mod reader;
+mod revocations;
 mod server;
 mod values;
 mod yaml;
@@ -20,6 +21,7 @@ pub use issuer::{IssuerConfig, KeySource};
 pub use limits::LimitsConfig;
 pub use listen::{Address, GrpcListener, Listen};
 use reader::{Fault, Field, Reader, Section, suggest};
+pub use revocations::revocations;
 pub use server::{Matching, Overlay, OverlayConfig, Resource, ServerConfig};
 use values::quoted;
 
@@ -41,6 +43,8 @@ pub struct Config {
     pub issuers: Vec<IssuerConfig>,
     /// The servers; at least one.
     pub servers: Vec<ServerConfig>,
+    /// The file of what must no longer be let in although it has not expired.
+    pub revocations: Option<Spanned<PathBuf>>,
     /// How much of a request is read.
     pub limits: LimitsConfig,
     /// Where decisions are recorded.
@@ -101,7 +105,11 @@ impl Config {
             KeySource::Url(_) | KeySource::Discover => None,
         });
         let tools = self.servers.iter_mut().filter_map(|server| server.tools.as_mut());
-        let spanned = tools.chain(&mut self.audit.file).chain([&mut self.policies]).map(|path| &mut path.value);
+        let spanned = tools
+            .chain(&mut self.audit.file)
+            .chain(&mut self.revocations)
+            .chain([&mut self.policies])
+            .map(|path| &mut path.value);
         for path in sockets.chain(keys).chain(spanned) {
             *path = folder.join(&path);
         }
@@ -145,6 +153,7 @@ fn config(section: &mut Section<'_, '_>, names: &Names) -> Option<Config> {
         section.required("issuers", |field| field.filled()?.items(|item| issuer::issuer(item, &mut distinct_issuers)));
     let servers = section
         .required("servers", |field| field.filled()?.items(|item| server::server(item, names, &mut distinct_servers)));
+    let revocations = section.optional("revocations", path);
     let limits = section.optional("limits", |field| field.section(limits::limits)).unwrap_or_default();
     let audit = section.required("audit", |field| field.section(audit));
     Some(Config {
@@ -154,6 +163,7 @@ fn config(section: &mut Section<'_, '_>, names: &Names) -> Option<Config> {
         policies: policies?,
         issuers: issuers?,
         servers: servers?,
+        revocations,
         limits,
         audit: audit?,
     })

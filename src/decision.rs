@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 
 use crate::context::{Body, Headers, RequestContext, UnixTime};
 use crate::decision::body::message_bytes;
-use crate::decision::denial::{Denial, Malformed, Malfunction, Reason};
+use crate::decision::denial::{Denial, InvalidToken, Malformed, Malfunction, Reason};
 use crate::decision::server::{Place, Server, route};
 use crate::json::{Document, Limits};
 use crate::mcp;
@@ -24,7 +24,7 @@ use crate::policy::query::RequestFacts;
 use crate::policy::stepup::Published;
 use crate::policy::subject::{ScopeHierarchy, Subject};
 use crate::policy::{Engine, Question, Target};
-use crate::token::{Bearer, Principal};
+use crate::token::{Bearer, Principal, Revocations};
 
 /// One generation of everything that shapes a decision. Made by the loader alone, after full validation.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct Rules {
     pub digest: String,
     /// The servers, by which requests are routed.
     pub servers: Vec<Server>,
+    /// What must no longer be let in although it has not expired.
+    pub revocations: Revocations,
     /// The policies.
     pub engine: Engine,
     /// Whose address `context.request.ip` is.
@@ -183,7 +185,7 @@ pub fn allowed_origin<'a>(server: &'a Server, headers: &Headers) -> Result<Optio
     allowed.map(|origin| Some(origin.as_str())).ok_or(Denial::OriginRefused)
 }
 
-/// Everything from the verified caller on: audience and times, body, message, policies. `lap` is told when a step ends.
+/// Everything from the verified caller on: audience, times and revocations, body, message, policies. `lap` is told when a step ends.
 pub fn decide(
     rules: &Rules,
     server: &Server,
@@ -196,7 +198,10 @@ pub fn decide(
         return Decision::denied(error.into());
     }
     if !server.issuers.iter().any(|name| name == caller.principal.issuer_name()) {
-        return Decision::denied(Denial::TokenInvalid(denial::InvalidToken::Issuer));
+        return Decision::denied(Denial::TokenInvalid(InvalidToken::Issuer));
+    }
+    if rules.revocations.cover(&caller.principal) {
+        return Decision::denied(Denial::TokenInvalid(InvalidToken::Revoked));
     }
     let question = Asked { rules, server, context, caller, now };
     let answered = match context.method.as_ref() {

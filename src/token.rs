@@ -19,6 +19,7 @@ mod error;
 mod jwk;
 mod jws;
 mod keys;
+mod revocation;
 mod rules;
 mod verify;
 
@@ -46,6 +47,8 @@ pub use keys::KeySetError;
 pub use keys::MAX_KEY_SET;
 pub use keys::MAX_KEYS;
 pub use keys::Skipped;
+pub use revocation::Revocations;
+pub use revocation::Revoked;
 pub use rules::ClaimRule;
 pub use rules::ClaimType;
 pub use rules::ClaimValue;

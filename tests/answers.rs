@@ -59,6 +59,7 @@ fn house(audit: &str) -> House {
     House::build(&[
         ("toolgate.yaml", &config),
         ("weather.json", include_str!("answers/world/weather.json")),
+        ("revoked.yaml", include_str!("answers/world/revoked.yaml")),
         ("bank.json", include_str!("answers/world/bank.json")),
         ("policies/session.cedar", include_str!("../policies/session.cedar")),
         ("policies/weather.cedar", include_str!("answers/world/policies/weather.cedar")),

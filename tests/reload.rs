@@ -207,6 +207,31 @@ fn changed_settings_hold_for_remembered_tokens() {
     }
 }
 
+/// A revocation holds for remembered tokens, and is not lost to a file that is caught in the middle of something.
+#[test]
+fn a_revocation_holds_until_it_is_taken_back() {
+    let gated = Gated::new();
+    let asked = gated.forecast();
+    gated.files.write("revoked.yaml", "{}\n");
+    gated.files.write("toolgate.yaml", &format!("{CONFIG}revocations: revoked.yaml\n"));
+    assert_eq!(gated.look(), 2, "{:?}", gated.gate.live.failure());
+    assert_eq!(gated.ask(&asked), "allow");
+    gated.files.write("revoked.yaml", "corp: {subjects: [ada]}\n");
+    assert_eq!(gated.look(), 3);
+    assert_eq!(gated.ask(&asked), "token_invalid");
+    for broken in ["", "# nothing\n", "corp: {subjects: [a", "corp: {subject: []}\n", "crop: {subjects: []}\n"] {
+        gated.files.write("revoked.yaml", broken);
+        assert_eq!(gated.look(), 3, "{broken:?}");
+        assert_eq!(gated.ask(&asked), "token_invalid", "{broken:?}");
+    }
+    std::fs::remove_file(gated.files.path("revoked.yaml")).unwrap();
+    assert_eq!(gated.look(), 3);
+    assert_eq!(gated.ask(&asked), "token_invalid");
+    gated.files.write("revoked.yaml", "{}\n");
+    assert_eq!(gated.look(), 4);
+    assert_eq!(gated.ask(&asked), "allow");
+}
+
 /// As Kubernetes mounts a ConfigMap: files are links through `..data`, which is swapped in one step.
 #[test]
 fn a_mounted_folder_is_swapped_whole() {

@@ -39,6 +39,7 @@ servers:
     challenge_held: true
     end_streams_at_expiry: false
     methods: []
+revocations: revoked.yaml
 limits: {body: 1MiB, message: 4MiB, depth: 64, nodes: 100000, token: 16KiB}
 audit:
   file: {path: audit.jsonl}

@@ -65,6 +65,9 @@ pub enum InvalidToken {
     /// It names no issuer of this server.
     #[error("the token's issuer is not one of this server's")]
     Issuer,
+    /// The revocation file has it, its subject, its client or an actor in it.
+    #[error("the token, its subject, its client or an actor in it is revoked")]
+    Revoked,
 }
 
 /// Why a body cannot be read as the upstream will read it.

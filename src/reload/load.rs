@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cedar_policy::Schema;
 
-use crate::config::{Config, IssuerConfig, KeySource, Matching, ServerConfig, parse};
+use crate::config::{Config, IssuerConfig, KeySource, Matching, ServerConfig, parse, revocations};
 use crate::decision::Rules;
 use crate::decision::server::{Server, WELL_KNOWN};
 use crate::json::Limits;
@@ -20,7 +20,7 @@ use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
 use crate::problem::{Problem, Severity, Source};
 use crate::reload::files::FileReader;
-use crate::token::{ClaimType, KeySet};
+use crate::token::{ClaimType, KeySet, Revocations};
 
 /// What a configuration and the files that it names amount to.
 #[derive(Debug)]
@@ -86,6 +86,7 @@ struct Files {
     /// By server.
     catalogs: HashMap<String, Source>,
     policies: Vec<PolicyFile>,
+    revocations: Option<Source>,
 }
 
 /// Reads everything; `None` if the configuration cannot be made out, so that the other files are not known.
@@ -119,12 +120,14 @@ fn read(reader: &mut FileReader, path: &Path) -> Option<Files> {
         reader.problems.push(Problem { severity: Severity::Error, source: source.clone(), span, message, help });
     }
     let policies = reader.policies(&source, &config.policies);
-    Some(Files { source, config, keys, catalogs, policies })
+    let revocations = config.revocations.as_ref().and_then(|path| reader.text(&path.value, Some((&source, path))));
+    Some(Files { source, config, keys, catalogs, policies, revocations })
 }
 
 /// Parses and validates everything; `None` if there are problems.
 fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String) -> Option<Loaded> {
-    let Files { source, config, keys, catalogs, policies } = files;
+    let Files { source, config, keys, catalogs, policies, revocations } = files;
+    let revocations = read_revocations(reader, &config, revocations.as_ref());
     let hint = "it must be a JWK set of public keys (RFC 7517 §5)";
     let keys = parse_each(reader, keys, hint, KeySet::parse);
     let catalogs = parse_each(reader, catalogs, "it must be the result of `tools/list`", Catalog::parse);
@@ -149,7 +152,7 @@ fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String)
     reader.problems.extend(problems);
     let bundle = bundle.filter(|_| !reader.has_errors())?;
     let rules = match rules(&config, &catalogs, bundle, &parsed, generation, digest) {
-        Ok(rules) => rules,
+        Ok(rules) => Rules { revocations, ..rules },
         Err(error) => {
             reader.error(&source, error.to_string(), None);
             return None;
@@ -183,6 +186,15 @@ fn parse_each<T, E: Display>(
     parsed
 }
 
+/// What is revoked. With problems the list does not count, but then neither does the rest.
+fn read_revocations(reader: &mut FileReader, config: &Config, file: Option<&Source>) -> Revocations {
+    let Some(file) = file else { return Revocations::default() };
+    let issuers: Vec<String> = config.issuers.iter().map(|issuer| issuer.rules.name.clone()).collect();
+    let (revocations, problems) = revocations(file, &issuers);
+    reader.problems.extend(problems);
+    revocations.unwrap_or_default()
+}
+
 fn rules(
     config: &Config,
     catalogs: &HashMap<String, Catalog>,
@@ -201,6 +213,7 @@ fn rules(
         generation,
         digest,
         servers,
+        revocations: Revocations::default(),
         engine: Engine::new(bundle, generation),
         client_address: config.client_address,
         zone: config.time_zone.clone(),

@@ -42,6 +42,7 @@ pub(super) fn rows() -> Vec<Row> {
     rows.extend(headers());
     rows.extend(signatures());
     rows.extend(claims());
+    rows.extend(revocations());
     rows
 }
 
@@ -173,6 +174,31 @@ fn claims() -> Vec<Row> {
             token_invalid("the token's claims have a member twice"),
         ),
         bad("longer than any token here", &ann().claim("pad", "x".repeat(4096)), long),
+    ]
+}
+
+/// What `world/revoked.yaml` lists.
+fn revocations() -> Vec<Row> {
+    let gone = |name: &str, token: &Token, who: Who| {
+        let detail = "the token, its subject, its client or an actor in it is revoked";
+        row(format!("revoked: {name}"), ping(token), token_invalid(detail).who(who))
+    };
+    let mallory = Who { principal: r#"User::"corp:mallory""#, subject: Some("mallory"), ..ANN };
+    let lost = Who { client: "lost-laptop", ..ANN };
+    let by = |actor: serde_json::Value| ann().claim("act", actor);
+    let partner_s = Who { principal: r#"User::"partner:mallory""#, subject: Some("mallory"), ..PAT };
+    let namesake = pat().claim("sub", "mallory").claim("jti", "stolen");
+    let at_the_bank = legacy("bank", "ping", json!({})).by(&namesake);
+    vec![
+        gone("the token", &ann().claim("jti", "stolen"), ANN),
+        gone("the token, verified before", &ann().claim("jti", "stolen"), ANN),
+        gone("the subject", &ann().claim("sub", "mallory"), mallory),
+        gone("the client", &ann().claim("client_id", "lost-laptop"), lost),
+        gone("a client that acts", &by(json!({"client_id": "lost-laptop"})), ANN),
+        gone("a subject that acts for one that acts", &by(json!({"sub": "a", "act": {"sub": "mallory"}})), ANN),
+        good("an actor that is not", &by(json!({"client_id": "helper"}))),
+        good("a token id that only begins so", &ann().claim("jti", "stolen-not")),
+        row("names of another issuer", at_the_bank, allow(&["session"]).on("ping", "Server::\"bank\"").who(partner_s)),
     ]
 }
 

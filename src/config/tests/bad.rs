@@ -491,3 +491,24 @@ fn a_mark_is_exact_behind_text_outside_ascii() {
         }
     }
 }
+
+#[test]
+fn a_revocation_file() {
+    for (text, span, message) in [
+        ("", "", "the file is empty"),
+        ("corp", "corp", "the configuration must be a mapping, not text"),
+        ("crop: {}", "{}", "`crop` names no issuer: `crop`"),
+        ("corp: [a]", "[a]", "`corp` must be a mapping, not a list"),
+        ("corp: {jtis: [a]}", "jtis", "`corp.jtis` is not a known key"),
+        ("corp: {tokens: a}", "a", "`corp.tokens` must be a list, not text"),
+        ("corp: {tokens: [4711]}", "4711", "`corp.tokens[0]` must be text, not a number"),
+        ("corp: {subjects: ['']}", "''", "`corp.subjects[0]` is empty"),
+        ("corp: {}\ncorp: {}", "corp", "`corp` is given twice"),
+    ] {
+        let (_, problems) = revocations(&Source::new("revoked.yaml", text), &["corp".to_owned()]);
+        let found: Vec<_> = problems.iter().map(|problem| (marked(problem), problem.message.as_str())).collect();
+        assert_eq!(found, [(span, message)], "{text:?}");
+    }
+    let (read, problems) = revocations(&Source::new("revoked.yaml", "{}"), &["corp".to_owned()]);
+    assert_eq!((read, problems.len()), (Some(crate::token::Revocations::default()), 0));
+}
