@@ -11,8 +11,9 @@ use toolgate::audit::{Audit, AuditSettings, DecisionId, Latency, Record, Verdict
 use toolgate::clock::Clock;
 use toolgate::context::{Body, RequestContext, UnixTime};
 use toolgate::decision::server::Server;
-use toolgate::decision::{Decision, approach, decide};
+use toolgate::decision::{Around, Decision, Step, Use, approach, decide};
 use toolgate::envoy::check::Gate;
+use toolgate::envoy::proofs::Proofs;
 use toolgate::envoy::request;
 use toolgate::envoy::response::{About, build};
 use toolgate::envoy::tokens::{Known, Tokens};
@@ -26,6 +27,7 @@ use toolgate::policy::stepup::Published;
 use toolgate::reload::Live;
 use toolgate::reload::generation::Generation;
 use toolgate::reload::load::load;
+use toolgate::token::{Credential, ProofId};
 
 /// Samples of each step; their median counts.
 const SAMPLES: usize = 15;
@@ -48,6 +50,7 @@ struct Bench {
     generation: Arc<Generation>,
     bytes: Bytes,
     context: RequestContext,
+    credential: Credential,
     known: Arc<Known>,
     now: UnixTime,
 }
@@ -79,8 +82,10 @@ impl Bench {
         let context = request::context(read(bytes.clone()), None);
         let tokens = Tokens::default();
         let known = caller(&tokens, &generation, &context, &audit, now);
-        let gate = Gate { live, tokens, audit, metrics, clock, message_limit: MESSAGE_LIMIT };
-        Self { gate, generation, bytes, context, known, now }
+        let gate =
+            Gate { live, tokens, proofs: Proofs::default(), audit, metrics, clock, message_limit: MESSAGE_LIMIT };
+        let credential = approach(&generation.rules, &context).unwrap().credential;
+        Self { gate, generation, bytes, context, credential, known, now }
     }
 
     fn reading(&self) -> Vec<Row> {
@@ -89,7 +94,7 @@ impl Bench {
         let token = || {
             gate.metrics.token_cache_hit();
             gate.tokens
-                .caller(&admitted.bearer, admitted.server, generation, *now, |token| gate.audit.fingerprint(token))
+                .caller(&admitted.credential, admitted.server, generation, *now, |token| gate.audit.fingerprint(token))
         };
         vec![
             ("protobuf read", sample(|| self.bytes.clone(), read)),
@@ -149,8 +154,9 @@ impl Bench {
     }
 
     fn decision(&self) -> Decision {
-        let Self { generation, context, known, now, .. } = self;
-        let decision = decide(&generation.rules, self.server(), context, &known.caller, *now, &mut |_| {});
+        let Self { generation, context, credential, known, now, .. } = self;
+        let decision =
+            decide(&generation.rules, self.server(), context, Some(credential), &known.caller, *now, &mut Nothing);
         assert!(decision.verdict.is_ok(), "{decision:?}");
         decision
     }
@@ -160,6 +166,7 @@ impl Bench {
             server: Some(self.server()),
             source: self.context.peer,
             headers: &self.context.headers,
+            scheme: None,
             caller: Some(&self.known.caller),
             principal: Some(&self.known.principal),
             decision_id: id,
@@ -203,6 +210,17 @@ impl Bench {
     }
 }
 
+/// Nobody times a step within a step.
+struct Nothing;
+
+impl Around for Nothing {
+    fn lap(&mut self, _: Step) {}
+
+    fn first_use(&mut self, _: ProofId) -> Use {
+        Use::First
+    }
+}
+
 fn read(bytes: Bytes) -> CheckRequest {
     match RawCheck::new(bytes).read(MESSAGE_LIMIT) {
         Incoming::Request(request) => request,
@@ -220,7 +238,7 @@ fn caller(
 ) -> Arc<Known> {
     let admitted = approach(&generation.rules, context).unwrap();
     let (_, known) =
-        tokens.caller(&admitted.bearer, admitted.server, generation, now, |token| audit.fingerprint(token));
+        tokens.caller(&admitted.credential, admitted.server, generation, now, |token| audit.fingerprint(token));
     known.unwrap()
 }
 

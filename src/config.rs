@@ -8,6 +8,7 @@ mod limits;
 mod listen;
 mod reader;
 mod revocations;
+mod sender;
 mod server;
 mod values;
 mod yaml;
@@ -22,6 +23,7 @@ pub use limits::LimitsConfig;
 pub use listen::{Address, GrpcListener, Listen};
 use reader::{Fault, Field, Reader, Section, suggest};
 pub use revocations::revocations;
+pub use sender::DpopConfig;
 pub use server::{Matching, Overlay, OverlayConfig, Resource, ServerConfig};
 use values::quoted;
 
@@ -104,8 +106,11 @@ impl Config {
             KeySource::File(path) => Some(&mut path.value),
             KeySource::Url(_) | KeySource::Discover => None,
         });
-        let tools = self.servers.iter_mut().filter_map(|server| server.tools.as_mut());
-        let spanned = tools
+        let servers = self.servers.iter_mut().flat_map(|server| {
+            let secret = server.dpop.as_mut().and_then(|dpop| dpop.nonce_secret_file.as_mut());
+            server.tools.iter_mut().chain(secret)
+        });
+        let spanned = servers
             .chain(&mut self.audit.file)
             .chain(&mut self.revocations)
             .chain([&mut self.policies])

@@ -54,7 +54,9 @@ pub struct RequestContext {
     pub body: Body,
     /// The address of the proxy's peer: behind another proxy that is the other proxy.
     pub peer: Option<IpAddr>,
-    /// The proxy's id of this request; a retry carries the same one.
+    /// The certificate of the proxy's peer as the proxy hands it over: PEM, percent-encoded; empty if there is none.
+    pub certificate: Bytes,
+    /// The proxy's id of this request; a retry carries the same one. No client can choose it.
     pub id: Bytes,
 }
 
@@ -70,6 +72,7 @@ impl RequestContext {
             headers: Headers::default(),
             body: Body::Absent,
             peer: None,
+            certificate: nothing(),
             id: nothing(),
         }
     }

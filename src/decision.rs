@@ -24,7 +24,7 @@ use crate::policy::query::RequestFacts;
 use crate::policy::stepup::Published;
 use crate::policy::subject::{ScopeHierarchy, Subject};
 use crate::policy::{Engine, Question, Target};
-use crate::token::{Bearer, Principal, Revocations};
+use crate::token::{Credential, Principal, ProofError, ProofId, Revocations, SenderError, Sent, check_sender};
 
 /// One generation of everything that shapes a decision. Made by the loader alone, after full validation.
 #[derive(Debug)]
@@ -73,6 +73,25 @@ pub struct Caller {
     pub hierarchy: Arc<ScopeHierarchy>,
 }
 
+/// What the deciding part asks of its surroundings.
+pub trait Around {
+    /// A step has ended.
+    fn lap(&mut self, step: Step);
+    /// Whether `proof` comes for the first time. Whatever is answered, it is remembered.
+    fn first_use(&mut self, proof: ProofId) -> Use;
+}
+
+/// Whether a proof of possession came before (RFC 9449 §11.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It did not, or with this very request, which the proxy sends once more.
+    First,
+    /// It did.
+    Again,
+    /// That cannot be told: too many are remembered.
+    Untold,
+}
+
 /// A step of the way, for those who time it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -107,7 +126,7 @@ pub struct Admitted<'r> {
     /// The server it is for.
     pub server: &'r Server,
     /// The token to verify.
-    pub bearer: Bearer,
+    pub credential: Credential,
 }
 
 /// A request that is answered before any token is looked at.
@@ -147,11 +166,13 @@ pub fn approach<'r>(rules: &'r Rules, context: &RequestContext) -> Result<Admitt
     let Some((server, place)) = route(&rules.servers, context) else {
         return Err(Turned { server: None, denial: Denial::NoRoute });
     };
-    let bearer = match place {
+    let credential = match place {
         Place::Metadata => Err(metadata(&context.method)),
         Place::Endpoint => credential(server, context),
     };
-    bearer.map(|bearer| Admitted { server, bearer }).map_err(|denial| Turned { server: Some(server), denial })
+    credential
+        .map(|credential| Admitted { server, credential })
+        .map_err(|denial| Turned { server: Some(server), denial })
 }
 
 fn metadata(method: &[u8]) -> Denial {
@@ -162,7 +183,7 @@ fn metadata(method: &[u8]) -> Denial {
     }
 }
 
-fn credential(server: &Server, context: &RequestContext) -> Result<Bearer, Denial> {
+fn credential(server: &Server, context: &RequestContext) -> Result<Credential, Denial> {
     let has_origin = allowed_origin(server, &context.headers)?.is_some();
     match context.method.as_ref() {
         b"POST" | b"GET" | b"DELETE" => {}
@@ -172,7 +193,7 @@ fn credential(server: &Server, context: &RequestContext) -> Result<Bearer, Denia
     if context.body == Body::HeadersFiltered {
         return Err(Denial::Internal(Malfunction::HeadersFiltered));
     }
-    Ok(Bearer::from_request(&context.headers, &context.path)?)
+    Ok(Credential::from_request(&context.headers, &context.path)?)
 }
 
 /// The request's `Origin`, if it has one that the server allows (MCP transports, "DNS rebinding").
@@ -185,14 +206,16 @@ pub fn allowed_origin<'a>(server: &'a Server, headers: &Headers) -> Result<Optio
     allowed.map(|origin| Some(origin.as_str())).ok_or(Denial::OriginRefused)
 }
 
-/// Everything from the verified caller on: audience, times and revocations, body, message, policies. `lap` is told when a step ends.
+/// Everything from the verified caller on: audience, times and revocations, sender, body, message, policies. Without a
+/// `credential` nobody has sent anything, as `toolgate explain` supposes, and there is no sender to check.
 pub fn decide(
     rules: &Rules,
     server: &Server,
     context: &RequestContext,
+    credential: Option<&Credential>,
     caller: &Caller,
     now: UnixTime,
-    lap: &mut dyn FnMut(Step),
+    around: &mut dyn Around,
 ) -> Decision {
     if let Err(error) = caller.principal.check(&server.resource, now) {
         return Decision::denied(error.into());
@@ -203,13 +226,43 @@ pub fn decide(
     if rules.revocations.cover(&caller.principal) {
         return Decision::denied(Denial::TokenInvalid(InvalidToken::Revoked));
     }
+    if let Some(Err(denial)) =
+        credential.map(|credential| prove(server, context, credential, &caller.principal, now, around))
+    {
+        return Decision::denied(denial);
+    }
     let question = Asked { rules, server, context, caller, now };
     let answered = match context.method.as_ref() {
-        b"GET" => question.without_body(mcp::stream, lap),
-        b"DELETE" => question.without_body(mcp::end, lap),
-        _ => question.post(lap),
+        b"GET" => question.without_body(mcp::stream, around),
+        b"DELETE" => question.without_body(mcp::end, around),
+        _ => question.post(around),
     };
     answered.unwrap_or_else(|Stopped { denial, id }| Decision { id, ..Decision::denied(denial) })
+}
+
+/// Whether the sender of the token may use it, and has not done so with the same proof before.
+fn prove(
+    server: &Server,
+    context: &RequestContext,
+    credential: &Credential,
+    principal: &Principal,
+    now: UnixTime,
+    around: &mut dyn Around,
+) -> Result<(), Denial> {
+    let url = server.public_url(context);
+    let sent = Sent {
+        credential,
+        headers: &context.headers,
+        method: &context.method,
+        url: &url,
+        certificate: &context.certificate,
+    };
+    let Some(proof) = check_sender(principal, &server.sender, &sent, now)? else { return Ok(()) };
+    match around.first_use(proof) {
+        Use::First => Ok(()),
+        Use::Again => Err(SenderError::Proof(ProofError::Replayed).into()),
+        Use::Untold => Err(Denial::Internal(Malfunction::ProofsFull)),
+    }
 }
 
 /// A message that is answered before the policies are asked.
@@ -228,27 +281,27 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn post(&self, lap: &mut dyn FnMut(Step)) -> Result<Decision, Stopped> {
+    fn post(&self, around: &mut dyn Around) -> Result<Decision, Stopped> {
         let (headers, limit) = (&self.context.headers, self.rules.body_limit);
         let bytes = message_bytes(&self.context.body, headers, limit, self.server.accept_text_body)?;
         let document = Document::parse(bytes, self.rules.json_limits).map_err(McpError::from).map_err(Denial::from)?;
         let message = mcp::parse(&document, headers)?;
-        Ok(self.ask(&message, lap))
+        Ok(self.ask(&message, around))
     }
 
     fn without_body(
         &self,
         read: fn(&Headers) -> Result<Message<'static>, McpFault>,
-        lap: &mut dyn FnMut(Step),
+        around: &mut dyn Around,
     ) -> Result<Decision, Stopped> {
         if self.context.body != Body::Absent {
             return Err(Denial::MessageMalformed(Malformed::UnexpectedBody).into());
         }
-        Ok(self.ask(&read(&self.context.headers)?, lap))
+        Ok(self.ask(&read(&self.context.headers)?, around))
     }
 
-    fn ask(&self, message: &Message<'_>, lap: &mut dyn FnMut(Step)) -> Decision {
-        lap(Step::Parse);
+    fn ask(&self, message: &Message<'_>, around: &mut dyn Around) -> Decision {
+        around.lap(Step::Parse);
         let facts = RequestFacts {
             now: self.now,
             ip: self.rules.client_address.and_then(|whose| client_address(whose, self.context)),
@@ -266,7 +319,7 @@ impl Asked<'_> {
         };
         let mut targets = Vec::new();
         let conclusion = self.rules.engine.evaluate(&question, &mut targets);
-        lap(Step::Policy);
+        around.lap(Step::Policy);
         Decision {
             verdict: conclusion.verdict.map_err(Denial::from),
             id: message.id().cloned(),

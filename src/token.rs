@@ -1,26 +1,31 @@
 //! Floor 1: from the `Authorization` header to a [`Principal`].
 //!
 //! ```text
-//! Headers ─► Bearer ─► UnverifiedToken ─► verify(rules, keys, now) ─► Principal ─► check(audience, now), on every use
+//! Headers ─► Credential ─► UnverifiedToken ─► verify(rules, keys, now) ─► Principal ─► check(audience, now), on every use
 //! ```
 //!
 //! Only JWT access tokens are read here (RFC 9068), as compact JWS with an asymmetric signature. Absent on purpose:
-//! encrypted tokens, symmetric algorithms, keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`), extensions
-//! (`crit`), and tokens bound to a sender (`cnf`), which a plain bearer request must not use.
+//! encrypted tokens, symmetric algorithms, keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) and extensions
+//! (`crit`). Whether the sender of a token may use it is [`check_sender`]: a token bound to a key or a certificate (`cnf`)
+//! is no use without them.
 //!
 //! Architecture invariants: a [`Principal`] is made in `token/verify.rs` alone; no JSON of a token or a key set is read
 //! by anything but [`crate::json`]; the signature library sees nothing that has not passed our own checks.
 
 mod algorithm;
-mod bearer;
+mod certificate;
 mod claims;
+mod confirmation;
+mod credential;
 mod decimal;
+mod dpop;
 mod error;
 mod jwk;
 mod jws;
 mod keys;
 mod revocation;
 mod rules;
+mod sender;
 mod verify;
 
 #[cfg(test)]
@@ -31,10 +36,22 @@ pub(crate) mod support;
 mod tests;
 
 pub use algorithm::Algorithm;
-pub use bearer::Ambiguity;
-pub use bearer::Bearer;
-pub use bearer::CredentialError;
+pub use confirmation::CertificateThumbprint;
+pub use confirmation::Confirmation;
+pub use credential::Ambiguity;
+pub use credential::Credential;
+pub use credential::CredentialError;
+pub use credential::Scheme;
 pub use decimal::decimal;
+pub use dpop::DpopRules;
+pub use dpop::MAX_PROOF_ID;
+pub use dpop::MIN_SECRET;
+pub use dpop::NONCE_SECONDS;
+pub use dpop::Nonces;
+pub use dpop::PROOF_SECONDS;
+pub use dpop::ProofError;
+pub use dpop::ProofId;
+pub use dpop::WeakSecret;
 pub use error::TokenError;
 pub use jwk::KeyId;
 pub use jwk::Unusable;
@@ -53,6 +70,11 @@ pub use rules::ClaimRule;
 pub use rules::ClaimType;
 pub use rules::ClaimValue;
 pub use rules::IssuerRules;
+pub use sender::MtlsRules;
+pub use sender::SenderError;
+pub use sender::SenderRules;
+pub use sender::Sent;
+pub use sender::check_sender;
 pub use verify::LEEWAY_SECONDS;
 pub use verify::Principal;
 pub use verify::UnverifiedToken;

@@ -25,6 +25,7 @@ mod methods;
 mod policies;
 mod resources;
 mod routing;
+mod senders;
 mod table;
 mod tokens;
 mod tools;
@@ -40,6 +41,7 @@ fn topics() -> Vec<(&'static str, Vec<Row>)> {
         ("browsers", browsers::rows()),
         ("credentials", credentials::rows()),
         ("tokens", tokens::rows()),
+        ("senders", senders::rows()),
         ("body", body::rows()),
         ("json", json::rows()),
         ("methods", methods::rows()),
@@ -59,6 +61,7 @@ fn house(audit: &str) -> House {
     House::build(&[
         ("toolgate.yaml", &config),
         ("weather.json", include_str!("answers/world/weather.json")),
+        ("nonces.secret", senders::NONCE_SECRET),
         ("revoked.yaml", include_str!("answers/world/revoked.yaml")),
         ("bank.json", include_str!("answers/world/bank.json")),
         ("policies/session.cedar", include_str!("../policies/session.cedar")),

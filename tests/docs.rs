@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use toolgate::config::parse;
+use toolgate::config::{parse, revocations};
 use toolgate::decision::denial::Reason;
 use toolgate::problem::{Problem, Source, render};
 use toolgate::reload::load::load;
@@ -54,7 +54,9 @@ fn the_policies_shown_load() {
 #[test]
 fn the_configuration_shown_is_read_and_whole() {
     let text = page("docs/configuration.md");
-    let [sample] = blocks(&text, "yaml")[..] else { panic!("one sample") };
+    let [sample, revoked] = blocks(&text, "yaml")[..] else { panic!("one sample, and one of a revocation file") };
+    let (read, problems) = revocations(&Source::new("revoked.yaml", revoked), &["corp".to_owned()]);
+    assert!(read.is_some() && problems.is_empty(), "{}", render(&problems, false));
     let problems = |text: &str| parse(&Source::new("docs/configuration.md", text)).1;
     assert!(problems(sample).is_empty(), "{}", render(&problems(sample), false));
     let mut known = 0;
@@ -67,6 +69,8 @@ fn the_configuration_shown_is_read_and_whole() {
         ("jwks: {", "jwks: {zzzzzzzz: 1, "),
         ("scopes: {", "scopes: {zzzzzzzz: 1, "),
         ("department: {", "department: {zzzzzzzz: 1, "),
+        ("dpop: {", "dpop: {zzzzzzzz: 1, "),
+        ("mtls: {", "mtls: {zzzzzzzz: 1, "),
         ("- name: weather\n", "- name: weather\n  zzzzzzzz: 1\n"),
         ("limits: {", "limits: {zzzzzzzz: 1, "),
         ("audit:\n", "audit:\n  zzzzzzzz: 1\n"),

@@ -8,6 +8,7 @@ use serde_json::json;
 use toolgate::audit::{Audit, AuditSettings};
 use toolgate::clock::Clock;
 use toolgate::envoy::check::Gate;
+use toolgate::envoy::proofs::Proofs;
 use toolgate::envoy::tokens::Tokens;
 use toolgate::envoy::wire::check_response::HttpResponse;
 use toolgate::envoy::wire::{CheckRequest, RawCheck};
@@ -37,7 +38,15 @@ impl Gated {
         let audit = Arc::new(Audit::open(&settings, clock.now()).unwrap());
         let first = Generation::start(load(&config).unwrap(), None, &metrics, clock.now()).unwrap();
         let live = Arc::new(Live::new(first, config, metrics.clone(), audit.clone(), clock.clone()));
-        let gate = Gate { live, tokens: Tokens::default(), audit, metrics, clock, message_limit: 1 << 20 };
+        let gate = Gate {
+            live,
+            tokens: Tokens::default(),
+            proofs: Proofs::default(),
+            audit,
+            metrics,
+            clock,
+            message_limit: 1 << 20,
+        };
         Self { files, gate }
     }
 

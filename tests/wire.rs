@@ -53,7 +53,8 @@ prop_compose! {
 
 fn peer() -> impl Strategy<Value = Peer> {
     let socket = option::of(text().prop_map(|address| SocketAddress { address }));
-    option::of(socket.prop_map(|socket_address| Address { socket_address })).prop_map(|address| Peer { address })
+    let address = option::of(socket.prop_map(|socket_address| Address { socket_address }));
+    (address, text()).prop_map(|(address, certificate)| Peer { address, certificate })
 }
 
 fn check_request() -> impl Strategy<Value = CheckRequest> {
@@ -141,7 +142,7 @@ fn their_http(http: HttpRequest) -> their_context::HttpRequest {
     }
 }
 
-fn their_peer(Peer { address }: Peer) -> their_context::Peer {
+fn their_peer(Peer { address, certificate }: Peer) -> their_context::Peer {
     let socket = |SocketAddress { address }| {
         their_core::address::Address::SocketAddress(their_core::SocketAddress {
             address: utf8(address),
@@ -149,7 +150,7 @@ fn their_peer(Peer { address }: Peer) -> their_context::Peer {
         })
     };
     let address = address.map(|Address { socket_address }| their_core::Address { address: socket_address.map(socket) });
-    their_context::Peer { address, ..Default::default() }
+    their_context::Peer { address, certificate: utf8(certificate), ..Default::default() }
 }
 
 fn their_request(CheckRequest { attributes }: CheckRequest) -> theirs::CheckRequest {
@@ -261,7 +262,7 @@ fn sample() -> CheckRequest {
     let http = HttpRequest { id: "1".into(), headers: entry(), size: 2, raw_body: "{}".into(), ..Default::default() };
     CheckRequest {
         attributes: Some(AttributeContext {
-            source: Some(Peer { address: Some(Address { socket_address }) }),
+            source: Some(Peer { address: Some(Address { socket_address }), certificate: "c".into() }),
             request: Some(Request { http: Some(http) }),
             context_extensions: entry(),
         }),

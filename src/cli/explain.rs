@@ -10,13 +10,13 @@ use crate::clock::Clock;
 use crate::context::{Body, Headers, RequestContext, UnixTime};
 use crate::decision::denial::{Denial, Reason};
 use crate::decision::server::Server;
-use crate::decision::{Caller, Decision, decide};
+use crate::decision::{Around, Caller, Decision, Step, Use, decide};
 use crate::json::Document;
 use crate::policy::catalog;
 use crate::policy::evaluate::Refusal;
 use crate::policy::subject::Subject;
 use crate::reload::load::Loaded;
-use crate::token::{Principal, UnverifiedToken, suppose, verify};
+use crate::token::{Principal, ProofId, UnverifiedToken, suppose, verify};
 
 pub(super) const EXAMPLE: &str = r#"Example:
   echo '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_forecast","arguments":{"days":9}}}' > call.json
@@ -96,7 +96,7 @@ impl Explain {
             headers: Headers::new(headers),
             ..RequestContext::unread()
         };
-        Ok(decide(&loaded.rules, server, &context, &caller, now, &mut |_| {}))
+        Ok(decide(&loaded.rules, server, &context, None, &caller, now, &mut Nothing))
     }
 
     fn caller(&self, loaded: &Loaded, server: &Server, now: UnixTime) -> Result<Caller, String> {
@@ -117,6 +117,17 @@ impl Explain {
             Format::Text => print!("{}", text(decision)),
         }
         exit
+    }
+}
+
+/// Nobody times an explanation, and nobody sends a proof with one.
+struct Nothing;
+
+impl Around for Nothing {
+    fn lap(&mut self, _: Step) {}
+
+    fn first_use(&mut self, _: ProofId) -> Use {
+        Use::Untold
     }
 }
 

@@ -16,6 +16,7 @@ use crate::audit::{Audit, AuditSettings};
 use crate::clock::Clock;
 use crate::config::{Config, Listen};
 use crate::envoy::check::{Check, Gate};
+use crate::envoy::proofs::Proofs;
 use crate::envoy::tokens::Tokens;
 use crate::issuer::Issuer;
 use crate::metrics::Metrics;
@@ -112,6 +113,7 @@ impl Serve {
         let gate = Arc::new(Gate {
             live: live.clone(),
             tokens: Tokens::default(),
+            proofs: Proofs::default(),
             audit: audit.clone(),
             metrics,
             clock: clock.clone(),

@@ -96,7 +96,7 @@ const ALGORITHMS: [(&str, Algorithm); 9] = [
     ("EdDSA", Algorithm::EdDSA),
 ];
 
-fn algorithms(field: &Field<'_>) -> Option<Vec<Algorithm>> {
+pub(super) fn algorithms(field: &Field<'_>) -> Option<Vec<Algorithm>> {
     let mut seen = Seen::default();
     field.filled()?.items(|item| {
         let algorithm = item.choice(&ALGORITHMS)?;

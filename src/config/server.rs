@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use super::reader::{Fault, Field, Section, Seen};
+use super::sender;
+use super::sender::DpopConfig;
 pub use super::values::Resource;
 use super::values::{self, quoted};
 use super::{Names, Spanned, path};
 use crate::decision::server::Denials;
+use crate::token::MtlsRules;
 
 /// One MCP server.
 #[derive(Debug)]
@@ -35,6 +38,10 @@ pub struct ServerConfig {
     pub forward_token: bool,
     /// Whether Envoy's text form of a body is accepted. Default: no.
     pub accept_text_body: bool,
+    /// How it takes tokens that are bound to a key; without it, it takes none.
+    pub dpop: Option<DpopConfig>,
+    /// How it takes tokens that are bound to a client certificate; without it, it takes none.
+    pub mtls: Option<MtlsRules>,
     /// Whether a challenge repeats the scopes that the caller already has. Default: yes.
     pub challenge_held: bool,
     /// Whether a stream ends with the token that opened it. Default: no.
@@ -104,6 +111,8 @@ pub(super) fn server(field: &Field<'_>, names: &Names, distinct: &mut Distinct) 
         let accept_text_body = flag("accept_text_body", false);
         let challenge_held = flag("challenge_held", true);
         let end_streams_at_expiry = flag("end_streams_at_expiry", false);
+        let dpop = section.optional("dpop", |field| field.section(sender::dpop));
+        let mtls = section.optional("mtls", |field| field.section(sender::mtls));
         let (resource, paths) = route?;
         Some(ServerConfig {
             name: name?,
@@ -118,6 +127,8 @@ pub(super) fn server(field: &Field<'_>, names: &Names, distinct: &mut Distinct) 
             denials,
             forward_token,
             accept_text_body,
+            dpop,
+            mtls,
             challenge_held,
             end_streams_at_expiry,
             methods: methods.unwrap_or_default(),

@@ -36,6 +36,8 @@ servers:
     denials: auto
     forward_token: false
     accept_text_body: false
+    dpop: {required: true, algorithms: [ES384], nonce_secret_file: nonces.secret}
+    mtls: {required: true}
     challenge_held: true
     end_streams_at_expiry: false
     methods: []
@@ -95,6 +97,10 @@ fn the_sample_is_read_as_it_is_meant() {
     let overlays: Vec<_> =
         server.overlays.iter().map(|it| (it.tool.value.as_str(), it.argument.value.as_str(), it.overlay)).collect();
     assert_eq!(overlays, [("read_file", "path", Overlay::Path), ("*", "url", Overlay::Url)]);
+    let dpop = server.dpop.as_ref().unwrap();
+    assert_eq!((dpop.required, &dpop.algorithms[..]), (true, &[Algorithm::ES384][..]));
+    assert_eq!(SAMPLE.get(dpop.nonce_secret_file.clone().unwrap().span), Some("nonces.secret"));
+    assert!(server.mtls.is_some_and(|mtls| mtls.required));
     assert!(config.audit.stdout && config.audit.file.is_some());
 }
 
@@ -117,6 +123,7 @@ fn what_is_left_out_has_its_default() {
         (server.paths[0].as_str(), server.matching, server.denials),
         ("/weather", Matching::Extension, Denials::Auto)
     );
+    assert!(server.dpop.is_none() && server.mtls.is_none(), "bound tokens are refused unless configured");
     let flags = [server.forward_token, server.accept_text_body, server.challenge_held, server.end_streams_at_expiry];
     assert_eq!(flags, [false, false, true, false]);
 }

@@ -2,7 +2,7 @@
 
 use crate::mcp::{Disagreement, McpError};
 use crate::policy::evaluate::Refusal;
-use crate::token::{CredentialError, TokenError};
+use crate::token::{CredentialError, ProofError, SenderError, TokenError};
 
 /// Why a request does not go upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub enum Denial {
     TokenAmbiguous,
     /// A token that does not count.
     TokenInvalid(InvalidToken),
+    /// A DPoP proof that does not count.
+    ProofInvalid(ProofError),
+    /// A DPoP proof without a current nonce.
+    ProofNonce,
     /// The issuer's keys cannot be had.
     KeysUnavailable,
     /// A body over the limit, or of which the proxy kept only a part.
@@ -56,12 +60,15 @@ pub enum Denial {
 /// Why a presented token does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
-    /// Not a bearer token in form.
-    #[error("the credential is not a bearer token")]
+    /// Not an access token in form.
+    #[error("the credential is not an access token")]
     Credential,
     /// Its form, signature or claims.
     #[error(transparent)]
     Token(TokenError),
+    /// Its sender may not use it.
+    #[error(transparent)]
+    Sender(SenderError),
     /// It names no issuer of this server.
     #[error("the token's issuer is not one of this server's")]
     Issuer,
@@ -113,6 +120,9 @@ pub enum Malfunction {
     /// The request's handler panicked.
     #[error("the request ended in a panic")]
     Panic,
+    /// So many DPoP proofs are remembered that a new one cannot be told from an old one.
+    #[error("too many DPoP proofs came to tell whether this one is new")]
+    ProofsFull,
     /// A value was refused by the policy engine.
     #[error("the policy engine refused a value")]
     Engine,
@@ -141,6 +151,8 @@ pub enum Reason {
     PolicyDenied,
     PolicyError,
     Preflight,
+    ProofInvalid,
+    ProofNonce,
     ScopeInsufficient,
     TokenAmbiguous,
     TokenInvalid,
@@ -151,7 +163,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of its discriminant.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Allow,
         Self::ArgumentUnrepresentable,
         Self::AuditUnavailable,
@@ -171,6 +183,8 @@ impl Reason {
         Self::PolicyDenied,
         Self::PolicyError,
         Self::Preflight,
+        Self::ProofInvalid,
+        Self::ProofNonce,
         Self::ScopeInsufficient,
         Self::TokenAmbiguous,
         Self::TokenInvalid,
@@ -201,6 +215,8 @@ impl Reason {
             Self::PolicyDenied => "policy_denied",
             Self::PolicyError => "policy_error",
             Self::Preflight => "preflight",
+            Self::ProofInvalid => "proof_invalid",
+            Self::ProofNonce => "proof_nonce",
             Self::ScopeInsufficient => "scope_insufficient",
             Self::TokenAmbiguous => "token_ambiguous",
             Self::TokenInvalid => "token_invalid",
@@ -223,6 +239,8 @@ impl Denial {
             Self::TokenMissing => Reason::TokenMissing,
             Self::TokenAmbiguous => Reason::TokenAmbiguous,
             Self::TokenInvalid(_) => Reason::TokenInvalid,
+            Self::ProofInvalid(_) => Reason::ProofInvalid,
+            Self::ProofNonce => Reason::ProofNonce,
             Self::KeysUnavailable => Reason::KeysUnavailable,
             Self::BodyTooLarge => Reason::BodyTooLarge,
             Self::BodyUnsupported(_) => Reason::BodyUnsupported,
@@ -241,6 +259,7 @@ impl Denial {
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::TokenInvalid(why) => Some(why.to_string()),
+            Self::ProofInvalid(why) => Some(why.to_string()),
             Self::BodyUnsupported(why) => Some(why.to_string()),
             Self::MessageMalformed(why) => Some(why.to_string()),
             Self::HeaderMismatch { header, reason } => Some(format!("the header {header} {reason}")),
@@ -257,6 +276,7 @@ impl Denial {
             | Self::HttpMethodNotAllowed
             | Self::TokenMissing
             | Self::TokenAmbiguous
+            | Self::ProofNonce
             | Self::KeysUnavailable
             | Self::BodyTooLarge
             | Self::VersionUnsupported { .. }
@@ -292,6 +312,21 @@ impl From<CredentialError> for Denial {
 impl From<TokenError> for Denial {
     fn from(error: TokenError) -> Self {
         Self::TokenInvalid(InvalidToken::Token(error))
+    }
+}
+
+impl From<SenderError> for Denial {
+    fn from(error: SenderError) -> Self {
+        match error {
+            SenderError::Proof(ProofError::Nonce) => Self::ProofNonce,
+            SenderError::Proof(error) => Self::ProofInvalid(error),
+            error @ (SenderError::Downgraded
+            | SenderError::NotBound
+            | SenderError::Unconfigured
+            | SenderError::Required
+            | SenderError::NoCertificate
+            | SenderError::OtherCertificate) => Self::TokenInvalid(InvalidToken::Sender(error)),
+        }
     }
 }
 

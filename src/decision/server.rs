@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::context::RequestContext;
 use crate::policy::model::ServerModel;
+use crate::token::SenderRules;
 
 /// Where the metadata of a protected resource is found (RFC 9728 §3).
 pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -41,6 +42,8 @@ pub struct Server {
     pub forward_token: bool,
     /// Whether the proxy's text form of a body is good enough.
     pub accept_text_body: bool,
+    /// How it takes tokens that are bound to their sender.
+    pub sender: SenderRules,
     /// Whether a challenge repeats the scopes that the token already has.
     pub challenge_held: bool,
     /// Whether a stream ends with the token that opened it.
@@ -91,6 +94,19 @@ pub fn route<'a>(servers: &'a [Server], context: &RequestContext) -> Option<(&'a
 }
 
 impl Server {
+    /// The public URL of a request for this server, without its query. Where the proxy is known to rewrite paths (the path
+    /// of `resource` is not among `paths`) every request is one for `resource`.
+    pub fn public_url<'a>(&'a self, context: &'a RequestContext) -> Cow<'a, str> {
+        let own = if self.resource_path.is_empty() { "/" } else { &self.resource_path };
+        match path_only(&context.path) {
+            Some(path) if path != own && self.paths.iter().any(|known| known == own) => {
+                let origin = self.resource.strip_suffix(own).unwrap_or(&self.resource);
+                Cow::Owned(format!("{origin}{path}"))
+            }
+            Some(_) | None => Cow::Borrowed(&self.resource),
+        }
+    }
+
     fn place(&self, path: &str) -> Option<Place> {
         if self.paths.iter().any(|own| own == path) {
             return Some(Place::Endpoint);

@@ -13,7 +13,8 @@ use crate::clock::Clock;
 use crate::context::{RequestContext, UnixTime};
 use crate::decision::denial::{Denial, Malfunction, Reason};
 use crate::decision::server::Server;
-use crate::decision::{Decision, Step, approach, caller_address, decide};
+use crate::decision::{Around, Decision, Step, Use, approach, caller_address, decide};
+use crate::envoy::proofs::Proofs;
 use crate::envoy::request;
 use crate::envoy::response::{About, Reply, build};
 use crate::envoy::tokens::{Known, Lookup, Tokens};
@@ -23,6 +24,7 @@ use crate::metrics;
 use crate::metrics::{Metrics, NO_SERVER};
 use crate::reload::Live;
 use crate::reload::generation::Generation;
+use crate::token::{ProofId, Scheme};
 
 /// All that requests share.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Gate {
     pub live: Arc<Live>,
     /// The tokens that were verified before.
     pub tokens: Tokens,
+    /// The proofs of possession that came before.
+    pub proofs: Proofs,
     /// Where decisions are recorded.
     pub audit: Arc<Audit>,
     /// What is counted.
@@ -117,7 +121,7 @@ impl Gate {
         };
         let server = admitted.server;
         let fingerprint = |token: &[u8]| self.audit.fingerprint(token);
-        let (lookup, known) = self.tokens.caller(&admitted.bearer, server, generation, now, fingerprint);
+        let (lookup, known) = self.tokens.caller(&admitted.credential, server, generation, now, fingerprint);
         match lookup {
             Lookup::Hit => self.metrics.token_cache_hit(),
             Lookup::Miss => self.metrics.token_cache_miss(),
@@ -127,7 +131,9 @@ impl Gate {
             Ok(known) => known,
             Err(denial) => return Outcome { server: Some(server), known: None, decision: Decision::denied(denial) },
         };
-        let decision = decide(&generation.rules, server, context, &known.caller, now, &mut |step| laps.step(step));
+        let mut around = Surroundings { proofs: &self.proofs, request: &context.id, now, laps };
+        let credential = Some(&admitted.credential);
+        let decision = decide(&generation.rules, server, context, credential, &known.caller, now, &mut around);
         Outcome { server: Some(server), known: Some(known), decision }
     }
 
@@ -146,6 +152,7 @@ impl Gate {
             server,
             source: caller_address(&generation.rules, context),
             headers: &context.headers,
+            scheme: Scheme::of(&context.headers),
             caller: known.as_deref().map(|known| &known.caller),
             principal: known.as_deref().map(|known| known.principal.as_str()),
             decision_id: id,
@@ -227,6 +234,24 @@ impl Gate {
         let audited = laps.started.elapsed();
         self.metrics.observe(metrics::Step::Audit, audited.saturating_sub(total));
         self.metrics.observe(metrics::Step::Total, audited);
+    }
+}
+
+/// What a decision asks of this process.
+struct Surroundings<'a> {
+    proofs: &'a Proofs,
+    request: &'a [u8],
+    now: UnixTime,
+    laps: &'a mut Laps,
+}
+
+impl Around for Surroundings<'_> {
+    fn lap(&mut self, step: Step) {
+        self.laps.step(step);
+    }
+
+    fn first_use(&mut self, proof: ProofId) -> Use {
+        self.proofs.first_use(proof, self.request, self.now)
     }
 }
 

@@ -26,6 +26,7 @@ pub fn context(request: CheckRequest, listener_server: Option<&Bytes>) -> Reques
     let HttpRequest { id, method, headers, path, host, size, body: text, raw_body, header_map } =
         http.unwrap_or_default();
     let (headers, complete) = all_headers(headers, header_map);
+    let (peer, certificate) = peer(source);
     let body = if complete { body(raw_body, text, size, &headers) } else { Body::HeadersFiltered };
     RequestContext {
         server: listener_server.cloned().or_else(|| named_server(context_extensions)),
@@ -34,7 +35,8 @@ pub fn context(request: CheckRequest, listener_server: Option<&Bytes>) -> Reques
         host,
         headers,
         body,
-        peer: peer(source),
+        peer,
+        certificate,
         id,
     }
 }
@@ -104,9 +106,14 @@ fn named_server(extensions: Vec<Entry>) -> Option<Bytes> {
     Some(if names.next().is_some() { Bytes::new() } else { value })
 }
 
-/// The peer's IP address; an IPv4 address mapped into IPv6 is that IPv4 address.
-fn peer(source: Option<Peer>) -> Option<IpAddr> {
-    let Peer { address } = source?;
+/// The peer's IP address and its certificate.
+fn peer(source: Option<Peer>) -> (Option<IpAddr>, Bytes) {
+    let Peer { address, certificate } = source.unwrap_or_default();
+    (ip(address), certificate)
+}
+
+/// An IPv4 address mapped into IPv6 is that IPv4 address.
+fn ip(address: Option<Address>) -> Option<IpAddr> {
     let Address { socket_address } = address?;
     let SocketAddress { address } = socket_address?;
     let ip: IpAddr = std::str::from_utf8(&address).ok()?.parse().ok()?;

@@ -4,6 +4,7 @@
 //! response in it. [`build`] makes the only allow, out of a [`Permit`]; everything else carries [`PERMISSION_DENIED`].
 
 mod answer;
+mod challenge;
 mod text;
 mod upstream;
 
@@ -23,6 +24,7 @@ use crate::envoy::wire::{
     CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpStatus, OkHttpResponse, RpcStatus,
 };
 use crate::policy::evaluate::Permit;
+use crate::token::Scheme;
 
 pub use answer::Answer;
 pub use answer::answer;
@@ -51,6 +53,8 @@ pub struct About<'a> {
     pub digest: &'a str,
     /// When the request was decided.
     pub now: UnixTime,
+    /// How the request sent its token, if it did.
+    pub scheme: Option<Scheme>,
     /// The caller's address as the configuration says, or else the proxy's peer.
     pub source: Option<IpAddr>,
 }

@@ -16,7 +16,7 @@ use crate::decision::server::Server;
 use crate::issuer::Issuer;
 use crate::policy::subject::Subject;
 use crate::reload::generation::{Generation, Trusted};
-use crate::token::{Bearer, TokenError, UnverifiedToken, verify};
+use crate::token::{Credential, TokenError, UnverifiedToken, verify};
 
 /// Bytes that remembered tokens may take, roughly.
 const CAPACITY: u64 = 64 * 1024 * 1024;
@@ -58,23 +58,23 @@ impl Default for Tokens {
 }
 
 impl Tokens {
-    /// The caller that `bearer` proves, for a request to `server`. `fingerprint` makes the record's stand-in for a token.
+    /// The caller that `credential` proves, for a request to `server`. `fingerprint` makes the record's stand-in for a token.
     ///
     /// # Errors
     /// A [`Denial`] if the token does not verify, or cannot be verified now.
     pub fn caller(
         &self,
-        bearer: &Bearer,
+        credential: &Credential,
         server: &Server,
         generation: &Generation,
         now: UnixTime,
         fingerprint: impl FnOnce(&[u8]) -> String,
     ) -> (Lookup, Result<Arc<Known>, Denial>) {
-        let key = hash(bearer.as_str());
+        let key = hash(credential.token());
         if let Some(known) = self.0.get(&key).filter(|known| counts(known, generation)) {
             return (Lookup::Hit, Ok(known));
         }
-        let verified = verified(bearer, server, generation, now, fingerprint).map(Arc::new);
+        let verified = verified(credential, server, generation, now, fingerprint).map(Arc::new);
         if let Ok(known) = &verified {
             self.0.insert(key, known.clone());
         }
@@ -97,16 +97,16 @@ fn counts(known: &Known, generation: &Generation) -> bool {
 }
 
 fn verified(
-    bearer: &Bearer,
+    credential: &Credential,
     server: &Server,
     generation: &Generation,
     now: UnixTime,
     fingerprint: impl FnOnce(&[u8]) -> String,
 ) -> Result<Known, Denial> {
-    if bearer.as_str().len() > generation.rules.token_limit {
+    if credential.token().len() > generation.rules.token_limit {
         return Err(TokenError::TooLong("token").into());
     }
-    let token = UnverifiedToken::parse(bearer.as_str())?;
+    let token = UnverifiedToken::parse(credential.token())?;
     let Trusted { issuer, hierarchy, .. } = trusted(token.issuer(), server, generation)?;
     let keys = issuer.keys().ok_or(Denial::KeysUnavailable)?;
     let principal = verify(&token, issuer.rules(), &keys, now).inspect_err(|error| {
@@ -115,8 +115,8 @@ fn verified(
         }
     })?;
     let subject = Subject::new(&principal, hierarchy).map_err(|_| Denial::Internal(Malfunction::Engine))?;
-    let fingerprint = fingerprint(principal.token_id().unwrap_or(bearer.as_str()).as_bytes());
-    let size = u32::try_from(bearer.as_str().len().saturating_add(OVERHEAD)).unwrap_or(u32::MAX);
+    let fingerprint = fingerprint(principal.token_id().unwrap_or(credential.token()).as_bytes());
+    let size = u32::try_from(credential.token().len().saturating_add(OVERHEAD)).unwrap_or(u32::MAX);
     Ok(Known {
         principal: subject.uid().to_string(),
         caller: Caller { principal, subject, hierarchy: hierarchy.clone() },

@@ -20,7 +20,7 @@ use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
 use crate::problem::{Problem, Severity, Source};
 use crate::reload::files::FileReader;
-use crate::token::{ClaimType, KeySet, Revocations};
+use crate::token::{ClaimType, DpopRules, KeySet, Nonces, Revocations, SenderRules};
 
 /// What a configuration and the files that it names amount to.
 #[derive(Debug)]
@@ -87,6 +87,8 @@ struct Files {
     catalogs: HashMap<String, Source>,
     policies: Vec<PolicyFile>,
     revocations: Option<Source>,
+    /// The secrets of the nonces, by server.
+    nonce_secrets: HashMap<String, Source>,
 }
 
 /// Reads everything; `None` if the configuration cannot be made out, so that the other files are not known.
@@ -121,15 +123,24 @@ fn read(reader: &mut FileReader, path: &Path) -> Option<Files> {
     }
     let policies = reader.policies(&source, &config.policies);
     let revocations = config.revocations.as_ref().and_then(|path| reader.text(&path.value, Some((&source, path))));
-    Some(Files { source, config, keys, catalogs, policies, revocations })
+    let mut nonce_secrets = HashMap::new();
+    for server in &config.servers {
+        if let Some(path) = server.dpop.as_ref().and_then(|dpop| dpop.nonce_secret_file.as_ref())
+            && let Some(text) = reader.text(&path.value, Some((&source, path)))
+        {
+            nonce_secrets.insert(server.name.clone(), text);
+        }
+    }
+    Some(Files { source, config, keys, catalogs, policies, revocations, nonce_secrets })
 }
 
 /// Parses and validates everything; `None` if there are problems.
 fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String) -> Option<Loaded> {
-    let Files { source, config, keys, catalogs, policies, revocations } = files;
+    let Files { source, config, keys, catalogs, policies, revocations, nonce_secrets } = files;
     let revocations = read_revocations(reader, &config, revocations.as_ref());
     let hint = "it must be a JWK set of public keys (RFC 7517 §5)";
     let keys = parse_each(reader, keys, hint, KeySet::parse);
+    let nonces = parse_each(reader, nonce_secrets, "write a long random secret, say 32 bytes in base64", Nonces::parse);
     let catalogs = parse_each(reader, catalogs, "it must be the result of `tools/list`", Catalog::parse);
     let known = SchemaInput {
         servers: config.servers.iter().map(|server| server_schema(server, &catalogs)).collect(),
@@ -151,7 +162,7 @@ fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String)
     let (bundle, problems) = Bundle::load(&policies, &parsed, &|policy| lint(policy, &known));
     reader.problems.extend(problems);
     let bundle = bundle.filter(|_| !reader.has_errors())?;
-    let rules = match rules(&config, &catalogs, bundle, &parsed, generation, digest) {
+    let rules = match rules(&config, &catalogs, &nonces, bundle, &parsed, generation, digest) {
         Ok(rules) => Rules { revocations, ..rules },
         Err(error) => {
             reader.error(&source, error.to_string(), None);
@@ -198,6 +209,7 @@ fn read_revocations(reader: &mut FileReader, config: &Config, file: Option<&Sour
 fn rules(
     config: &Config,
     catalogs: &HashMap<String, Catalog>,
+    nonces: &HashMap<String, Nonces>,
     bundle: Bundle,
     schema: &Schema,
     generation: u64,
@@ -206,7 +218,7 @@ fn rules(
     let mut maker = Maker::new(&bundle, schema)?;
     let servers = config.servers.iter().map(|server| {
         let model = maker.server(&server.name, catalogs.get(&server.name), &server.methods)?;
-        Ok(server_of(server, &config.issuers, model))
+        Ok(server_of(server, &config.issuers, nonces.get(&server.name), model))
     });
     let servers = servers.collect::<Result<_, MissingAction>>()?;
     Ok(Rules {
@@ -223,7 +235,7 @@ fn rules(
     })
 }
 
-fn server_of(server: &ServerConfig, issuers: &[IssuerConfig], model: ServerModel) -> Server {
+fn server_of(server: &ServerConfig, issuers: &[IssuerConfig], nonces: Option<&Nonces>, model: ServerModel) -> Server {
     let resource = &server.resource;
     // RFC 9728 §3.1: a slash that follows the host is left out before the suffix is inserted.
     let path = if resource.path == "/" { "" } else { resource.path.as_str() };
@@ -243,26 +255,45 @@ fn server_of(server: &ServerConfig, issuers: &[IssuerConfig], model: ServerModel
         denials: server.denials,
         forward_token: server.forward_token,
         accept_text_body: server.accept_text_body,
+        sender: sender(server, nonces),
         challenge_held: server.challenge_held,
         end_streams_at_expiry: server.end_streams_at_expiry,
         model,
     }
 }
 
+fn sender(server: &ServerConfig, nonces: Option<&Nonces>) -> SenderRules {
+    let dpop = server.dpop.as_ref().map(|dpop| DpopRules {
+        required: dpop.required,
+        algorithms: dpop.algorithms.clone(),
+        nonces: nonces.cloned(),
+    });
+    SenderRules { dpop, mtls: server.mtls }
+}
+
 /// The metadata of the protected resource (RFC 9728 §2).
 fn metadata(server: &ServerConfig, issuers: &[IssuerConfig]) -> String {
     let trusted = issuers.iter().filter(|issuer| server.issuers.contains(&issuer.rules.name));
-    let mut document = serde_json::json!({
-        "resource": server.resource.url,
-        "authorization_servers": trusted.map(|issuer| issuer.rules.issuer.as_str()).collect::<Vec<_>>(),
-        "bearer_methods_supported": ["header"],
-        "resource_name": server.name,
-    });
+    let trusted: Vec<&str> = trusted.map(|issuer| issuer.rules.issuer.as_str()).collect();
+    let mut document = serde_json::Map::new();
+    let mut say = |name: &str, value: serde_json::Value| drop(document.insert(name.to_owned(), value));
+    say("resource", server.resource.url.as_str().into());
+    say("authorization_servers", trusted.into());
+    say("bearer_methods_supported", vec!["header"].into());
+    say("resource_name", server.name.as_str().into());
     // RFC 9728 §3.2: a parameter without elements is left out.
-    if let Some(members) = document.as_object_mut().filter(|_| !server.scopes_supported.is_empty()) {
-        members.insert("scopes_supported".to_owned(), server.scopes_supported.clone().into());
+    if !server.scopes_supported.is_empty() {
+        say("scopes_supported", server.scopes_supported.clone().into());
     }
-    document.to_string()
+    if let Some(dpop) = &server.dpop {
+        let algorithms: Vec<&str> = dpop.algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
+        say("dpop_signing_alg_values_supported", algorithms.into());
+        say("dpop_bound_access_tokens_required", dpop.required.into());
+    }
+    if server.mtls.is_some() {
+        say("tls_client_certificate_bound_access_tokens", true.into());
+    }
+    serde_json::Value::from(document).to_string()
 }
 
 /// The declared claims of all issuers; one name has one type, since a policy does not say whose claim it reads.

@@ -1,3 +1,4 @@
+use super::confirmation::Confirmation;
 use super::decimal::decimal;
 use super::error::TokenError;
 use super::rules::{ClaimRule, ClaimType, ClaimValue, IssuerRules};
@@ -41,14 +42,12 @@ pub(super) struct Claims {
     pub(super) scopes: Vec<String>,
     pub(super) groups: Vec<String>,
     pub(super) declared: Vec<(String, ClaimValue)>,
+    pub(super) confirmation: Option<Confirmation>,
 }
 
 impl Claims {
     /// Reads the claims in `root`, an object.
     pub(super) fn read(root: Value<'_>, rules: &IssuerRules) -> Result<Self, TokenError> {
-        if root.get("cnf").is_some() {
-            return Err(TokenError::Bound);
-        }
         let optional_text =
             |name| root.get(name).map(|value| text(value).ok_or(TokenError::ClaimType(name))).transpose();
         let optional_date =
@@ -82,6 +81,7 @@ impl Claims {
                 None => Vec::new(),
             },
             declared: declared(root, &rules.claims),
+            confirmation: Confirmation::read(root)?,
         })
     }
 }
@@ -165,7 +165,7 @@ fn actors(root: Value<'_>) -> Result<Vec<String>, TokenError> {
 
 /// A NumericDate (RFC 7519 §2): seconds since the epoch, of which a fraction is dropped. Strings are refused, and so is
 /// whatever is before 1970 or after 9999.
-fn date(value: Value<'_>) -> Option<UnixTime> {
+pub(super) fn date(value: Value<'_>) -> Option<UnixTime> {
     // A double holds every second of the range, and a fraction well enough to be cut off.
     #[expect(clippy::cast_possible_truncation, reason = "saturates, and the range is checked after")]
     let fractional = || Some(value.as_number()?.parse::<f64>().ok()?.floor() as i64);

@@ -65,7 +65,7 @@ pub enum TokenError {
     /// A claim has more elements than the limit for it.
     #[error("the token's claim `{0}` has too many elements")]
     TooMany(&'static str),
-    /// The token is bound to a key that the sender must prove to have (`cnf`, RFC 7800), which nothing here checks.
-    #[error("the token is bound to its sender, which cannot be verified")]
+    /// The token is bound to its sender (`cnf`, RFC 7800) in a way that is not known here.
+    #[error("the token is bound to its sender in a way that cannot be verified")]
     Bound,
 }

@@ -92,6 +92,11 @@ pub(super) fn read(jwk: Value<'_>) -> Result<Key, Unusable> {
 }
 
 impl KeyId {
+    /// The key whose thumbprint is `thumbprint`.
+    pub(super) const fn from_thumbprint(thumbprint: [u8; 32]) -> Self {
+        Self(thumbprint)
+    }
+
     /// `canonical` is the JSON of the required members in the order of their names (RFC 7638 §3).
     fn of(canonical: &str) -> Self {
         let mut id = [0; 32];

@@ -30,6 +30,8 @@ pub(super) struct Jws<'a> {
     pub(super) signature: &'a str,
     /// The decoded payload.
     pub(super) payload: Vec<u8>,
+    /// The decoded header.
+    pub(super) header_text: Vec<u8>,
     pub(super) header: Header,
 }
 
@@ -54,8 +56,9 @@ impl<'a> Jws<'a> {
         if header.len() > MAX_HEADER {
             return Err(TokenError::TooLong("header"));
         }
-        let (header, payload, _) = (decode(header)?, decode(payload)?, decode(signature)?);
-        Ok(Self { signed, signature, payload, header: Header::parse(&header)? })
+        let (header_text, payload, _) = (decode(header)?, decode(payload)?, decode(signature)?);
+        let header = Header::parse(&header_text)?;
+        Ok(Self { signed, signature, payload, header_text, header })
     }
 }
 

@@ -141,6 +141,11 @@ impl Key {
         Self { name, id, algorithms, library }
     }
 
+    /// Whether it is a key of `algorithm`.
+    pub(super) fn has(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
+    }
+
     /// The key's thumbprint.
     pub fn id(&self) -> &KeyId {
         &self.id
@@ -154,6 +159,16 @@ impl Key {
     }
 }
 
+/// A public key that came alone; `None` if it cannot be used, or whoever reads it could sign with it.
+pub(super) fn public_key(jwk: Value<'_>) -> Option<Key> {
+    if is_secret(jwk) { None } else { jwk::read(jwk).ok() }
+}
+
+fn is_secret(jwk: Value<'_>) -> bool {
+    let symmetric = jwk.get("kty").and_then(Value::as_str).is_some_and(|kind| kind == "oct");
+    symmetric || SECRET_MEMBERS.into_iter().any(|member| jwk.get(member).is_some())
+}
+
 /// What no key of the set may be, usable or not.
 fn check_members(list: Value<'_>) -> Result<(), KeySetError> {
     let mut names = HashSet::new();
@@ -161,8 +176,7 @@ fn check_members(list: Value<'_>) -> Result<(), KeySetError> {
         if jwk.kind() != Kind::Object {
             return Err(KeySetError::Shape);
         }
-        let symmetric = jwk.get("kty").and_then(Value::as_str).is_some_and(|kind| kind == "oct");
-        if symmetric || SECRET_MEMBERS.into_iter().any(|member| jwk.get(member).is_some()) {
+        if is_secret(jwk) {
             return Err(KeySetError::Secret { index });
         }
         if let Some(name) = jwk.get("kid").and_then(Value::as_str)

@@ -5,6 +5,7 @@ mod form;
 mod header;
 mod keys;
 mod published;
+mod sender;
 mod signature;
 
 use std::sync::LazyLock;

@@ -1,5 +1,6 @@
 use super::algorithm::Algorithm;
 use super::claims::{Claims, issuer};
+use super::confirmation::Confirmation;
 use super::error::TokenError;
 use super::jwk::KeyId;
 use super::jws::{Jws, unreadable};
@@ -112,7 +113,7 @@ pub(super) fn authenticate<'k>(jws: &Jws<'_>, rules: &IssuerRules, keys: &'k Key
 }
 
 /// `typ` as a media type without `application/`, which it may leave out if no other slash follows (RFC 7515 §4.1.9).
-fn media_type(kind: &str) -> String {
+pub(super) fn media_type(kind: &str) -> String {
     let kind = kind.to_ascii_lowercase();
     match kind.strip_prefix("application/") {
         Some(rest) if !rest.is_empty() && !rest.contains('/') => rest.to_owned(),
@@ -124,7 +125,7 @@ fn is_access_token(jws: &Jws<'_>) -> bool {
     jws.header.kind.as_deref().is_some_and(|kind| media_type(kind) == ACCESS_TOKEN)
 }
 
-fn object(claims: &[u8]) -> Result<Document<'_>, TokenError> {
+pub(super) fn object(claims: &[u8]) -> Result<Document<'_>, TokenError> {
     let document = Document::parse(claims, LIMITS).map_err(|error| unreadable("claims", error))?;
     if document.root().kind() == Kind::Object { Ok(document) } else { Err(TokenError::NotAnObject("claims")) }
 }
@@ -251,6 +252,11 @@ impl Principal {
     /// `jti`.
     pub fn token_id(&self) -> Option<&str> {
         self.claims.token_id.as_deref()
+    }
+
+    /// `cnf`: what whoever sends the token must prove to have.
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.claims.confirmation.as_ref()
     }
 
     /// The key that verified the token; absent from a supposed principal.

@@ -18,7 +18,7 @@ fn pong() -> Answer {
 }
 
 fn malformed() -> Answer {
-    token_invalid("the credential is not a bearer token")
+    token_invalid("the credential is not an access token")
 }
 
 pub(super) fn rows() -> Vec<Row> {
@@ -39,7 +39,7 @@ fn missing() -> Vec<Row> {
         row("a scheme alone", ping("Bearer"), token_missing(SCOPES)),
         row("a scheme and a space", ping("Bearer "), token_missing(SCOPES)),
         row("a password", ping("Basic YW5uOnB3"), token_missing(SCOPES)),
-        row("another scheme, even with a good token", ping(format!("DPoP {token}")), token_missing(SCOPES)),
+        row("another scheme, even with a good token", ping(format!("Token {token}")), token_missing(SCOPES)),
         row("a token without a scheme", ping(token), token_missing(SCOPES)),
         row("a scheme that goes on", ping("Bearerx abc"), token_missing(SCOPES)),
     ]

@@ -117,7 +117,7 @@ impl Answer {
     pub(super) fn readable_by(self, origin: &str) -> Self {
         self.header("vary", "Origin")
             .header("access-control-allow-origin", origin)
-            .header("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id")
+            .header("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id, DPoP-Nonce")
     }
 
     /// These headers do not pass, besides those that never do.
@@ -342,6 +342,9 @@ fn metadata_url(server: &str) -> &'static str {
     match server {
         "weather" => "https://mcp.example.com/.well-known/oauth-protected-resource/weather",
         "bank" => "https://mcp.example.com/.well-known/oauth-protected-resource/bank",
+        "vault" => "https://mcp.example.com/.well-known/oauth-protected-resource/vault",
+        "safe" => "https://mcp.example.com/.well-known/oauth-protected-resource/safe",
+        "wire" => "https://mcp.example.com/.well-known/oauth-protected-resource/wire",
         "notes" => "https://notes.example.com/.well-known/oauth-protected-resource",
         other => panic!("{other}"),
     }

@@ -164,9 +164,9 @@ fn claims() -> Vec<Row> {
         bad("a subject with a line feed", &ann().claim("sub", "ann\nbob"), "the token's claim `sub` is malformed"),
         bad("scopes that are none", &ann().claim("scope", "a  b"), "the token's claim `scope` is malformed"),
         bad(
-            "bound to a key of its sender",
-            &ann().claim("cnf", json!({"jkt": "x"})),
-            "the token is bound to its sender, which cannot be verified",
+            "bound to its sender in an unknown way",
+            &ann().claim("cnf", json!({"kid": "x"})),
+            "the token is bound to its sender in a way that cannot be verified",
         ),
         row(
             "a claim twice",

@@ -38,6 +38,8 @@ pub(crate) struct Ask {
     body: Option<Vec<u8>>,
     /// Whether Envoy is told to `encode_raw_headers`.
     raw_headers: bool,
+    /// The client's certificate as Envoy hands it over.
+    certificate: Bytes,
     changes: Vec<fn(&mut HttpRequest)>,
     /// What goes over the wire in place of all this.
     instead: Option<Vec<u8>>,
@@ -59,6 +61,7 @@ pub(crate) fn bare(method: &'static str, server: &'static str) -> Ask {
         headers: Vec::new(),
         body: None,
         raw_headers: false,
+        certificate: Bytes::new(),
         changes: Vec::new(),
         instead: None,
     };
@@ -168,6 +171,12 @@ impl Ask {
         self
     }
 
+    /// Over a connection with this certificate.
+    pub(crate) fn certificate(mut self, certificate: &str) -> Self {
+        self.certificate = certificate.to_owned().into();
+        self
+    }
+
     /// With something changed that Envoy itself says.
     pub(crate) fn but(mut self, change: fn(&mut HttpRequest)) -> Self {
         self.changes.push(change);
@@ -215,7 +224,10 @@ impl Ask {
         let extension = |server: &&'static str| Entry { key: "toolgate.server".into(), value: (*server).into() };
         let peer = SocketAddress { address: "127.0.0.1".into() };
         let attributes = AttributeContext {
-            source: Some(Peer { address: Some(Address { socket_address: Some(peer) }) }),
+            source: Some(Peer {
+                address: Some(Address { socket_address: Some(peer) }),
+                certificate: self.certificate.clone(),
+            }),
             request: Some(Request { http: Some(http) }),
             context_extensions: self.extensions.iter().map(extension).collect(),
         };

@@ -20,6 +20,7 @@ use toolgate::audit::{Audit, AuditSettings};
 use toolgate::clock::Clock;
 use toolgate::config::AuditConfig;
 use toolgate::envoy::check::{Check, Gate};
+use toolgate::envoy::proofs::Proofs;
 use toolgate::envoy::tokens::Tokens;
 use toolgate::envoy::wire::{CheckResponse, RawCheck};
 use toolgate::metrics::Metrics;
@@ -62,7 +63,8 @@ impl House {
         let first = Generation::start(loaded, None, &metrics, clock.now()).unwrap();
         let digest = first.rules.digest.clone();
         let live = Arc::new(Live::new(first, config, metrics.clone(), audit.clone(), clock.clone()));
-        let gate = Gate { live, tokens: Tokens::default(), audit, metrics, clock, message_limit };
+        let gate =
+            Gate { live, tokens: Tokens::default(), proofs: Proofs::default(), audit, metrics, clock, message_limit };
         Self { gate: Arc::new(gate), digest, folder, seen: 0 }
     }
 

@@ -11,6 +11,8 @@ use super::tokens::{TestKey, encode, key_set};
 pub(crate) struct Keys {
     pub(crate) corp: TestKey,
     pub(crate) partner: TestKey,
+    /// The key of a client, which it proves to have.
+    pub(crate) client: TestKey,
     /// A key that no issuer published, under the name of one that is.
     pub(crate) stranger: TestKey,
 }
@@ -18,6 +20,7 @@ pub(crate) struct Keys {
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
     corp: TestKey::new("ES256", "corp-1"),
     partner: TestKey::new("ES256", "partner-1"),
+    client: TestKey::new("ES256", "client-1"),
     stranger: TestKey::new("ES256", "corp-1"),
 });
 
@@ -152,4 +155,20 @@ pub(crate) fn pat() -> Token {
 
 fn object(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
+}
+
+/// SHA-256 in base64url.
+pub(crate) fn digest(bytes: impl AsRef<[u8]>) -> String {
+    encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes.as_ref()))
+}
+
+/// The thumbprint of an elliptic key (RFC 7638).
+pub(crate) fn thumbprint(key: &TestKey) -> String {
+    let material = key.material();
+    let member = |name: &str| {
+        let (_, rest) = material.split_once(&format!("\"{name}\":\"")).unwrap();
+        rest.split_once('"').unwrap().0.to_owned()
+    };
+    let (curve, x, y) = (member("crv"), member("x"), member("y"));
+    digest(format!(r#"{{"crv":"{curve}","kty":"EC","x":"{x}","y":"{y}"}}"#))
 }

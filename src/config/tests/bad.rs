@@ -52,6 +52,10 @@ fn kinds_of_values() {
         ("policies: policies", "policies: ''", "''", "`policies` is empty"),
         ("policies: policies", "policies: [policies]", "[policies]", "`policies` must be text, not a list"),
         ("name: weather", "name: 2026", "2026", "`servers[0].name` must be text, not a number"),
+        ("mtls: {required: true}", "mtls: {require: true}", "require", "`servers[0].mtls.require` is not a known key"),
+        ("mtls: {required: true}", "mtls: true", "true", "`servers[0].mtls` must be a mapping, not a boolean"),
+        ("algorithms: [ES384]", "algorithms: []", "[]", "`servers[0].dpop.algorithms` is empty"),
+        ("algorithms: [ES384]", "algorithms: [HS256]", "HS256", "`servers[0].dpop.algorithms[0]` cannot be `HS256`"),
         (
             "forward_token: false",
             "forward_token: 'false'",
@@ -471,7 +475,7 @@ fn remedies() {
         ("denials: auto", "denials: yes", "it is one of `auto`, `http`, `jsonrpc`"),
         ("depth: 64", "depth: 7", "choose a value from 8 to 512"),
         ("forward_token: false", "forward_token: no", "write `true` or `false`, without quotes"),
-        ("  stdout: {}", "  stdout: {}\nlimits: {}", "remove one of them: the first is on line 33"),
+        ("  stdout: {}", "  stdout: {}\nlimits: {}", "remove one of them: the first is on line 36"),
     ] {
         let problems = problems(&replaced(SAMPLE, old, new));
         let found: Vec<&str> = problems.iter().filter_map(|problem| problem.help.as_deref()).collect();

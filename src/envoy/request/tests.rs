@@ -155,7 +155,7 @@ fn the_server_is_the_listeners_or_the_one_that_the_route_names_once() {
 #[track_caller]
 fn comes_from(address: &[u8], expected: Option<&str>) {
     let socket_address = Some(SocketAddress { address: Bytes::copy_from_slice(address) });
-    let source = Some(Peer { address: Some(Address { socket_address }) });
+    let source = Some(Peer { address: Some(Address { socket_address }), certificate: Bytes::new() });
     let attributes = AttributeContext { source, ..AttributeContext::default() };
     let found = context(CheckRequest { attributes: Some(attributes) }, None).peer;
     assert_eq!(found, expected.map(|ip| ip.parse().unwrap()), "{address:?}");

@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::About;
-use super::text::quotable;
+use super::challenge;
 use crate::decision::denial::{Denial, Malformed, Reason};
 use crate::decision::server::{Denials, Server};
 use crate::decision::{Decision, allowed_origin};
@@ -49,16 +49,21 @@ pub fn answer(denial: &Denial, decision: &Decision, about: &About<'_>) -> Answer
         Denial::NoRoute => json(404, "{\"error\":\"not_found\"}".to_owned(), about),
         Denial::HttpMethodNotAllowed => with(405, [("allow", "POST, GET, DELETE".to_owned())], about),
         Denial::TokenMissing => {
-            oauth(401, "invalid_token", "an access token is required", initial_challenge(about), about)
+            oauth(401, "invalid_token", "an access token is required", challenge::initial(about), about)
         }
         Denial::TokenAmbiguous => {
             let text = "the token must come once, in the Authorization header";
-            oauth(400, "invalid_request", text, challenge("invalid_request", &[], about), about)
+            oauth(400, "invalid_request", text, challenge::insufficient("invalid_request", &[], about), about)
         }
         Denial::TokenInvalid(_) => {
             let text = "the access token is not valid here";
-            oauth(401, "invalid_token", text, challenge("invalid_token", &[], about), about)
+            oauth(401, "invalid_token", text, challenge::failed("invalid_token", about), about)
         }
+        Denial::ProofInvalid(_) => {
+            let error = "invalid_dpop_proof";
+            oauth(401, error, "the DPoP proof is not valid here", challenge::proof(error, about), about)
+        }
+        Denial::ProofNonce => needs_nonce(about),
         Denial::KeysUnavailable | Denial::AuditUnavailable => {
             with(503, [("retry-after", RETRY_AFTER.to_owned())], about)
         }
@@ -94,7 +99,8 @@ fn refused(refusal: &Refusal, reason: Reason, decision: &Decision, about: &About
         Refusal::ScopeInsufficient { scopes } => {
             let scopes = scopes.join(" ");
             let text = "the token lacks a scope that this request needs";
-            oauth(403, "insufficient_scope", text, challenge("insufficient_scope", &[("scope", &scopes)], about), about)
+            let error = "insufficient_scope";
+            oauth(403, error, text, challenge::insufficient(error, &[("scope", &scopes)], about), about)
         }
         Refusal::LoginInsufficient { acr, max_age } => {
             let (acr, max_age) = (acr.join(" "), max_age.map(|seconds| seconds.to_string()));
@@ -104,11 +110,24 @@ fn refused(refusal: &Refusal, reason: Reason, decision: &Decision, about: &About
             }
             parameters.extend(max_age.as_deref().map(|seconds| ("max_age", seconds)));
             let error = "insufficient_user_authentication";
-            oauth(401, error, "a stronger or fresher login is required", challenge(error, &parameters, about), about)
+            let challenge = challenge::insufficient(error, &parameters, about);
+            oauth(401, error, "a stronger or fresher login is required", challenge, about)
         }
         Refusal::Internal => with(500, [], about),
     }
 }
+
+/// RFC 9449 §9: the client makes its proof anew with the nonce in the header, and asks again.
+fn needs_nonce(about: &About<'_>) -> Answer {
+    let error = "use_dpop_nonce";
+    let mut answer = oauth(401, error, "the DPoP proof needs a nonce", challenge::proof(error, about), about);
+    let nonces = about.server.and_then(|server| server.sender.dpop.as_ref()).and_then(|dpop| dpop.nonces.as_ref());
+    answer.headers.extend(nonces.map(|nonces| (NONCE, nonces.current(about.now))));
+    answer
+}
+
+/// The header with the nonce for the next proof (RFC 9449 §8.2).
+const NONCE: &str = "dpop-nonce";
 
 /// A denial that clients can show as the error of one call. By status it breaks some older clients' whole connection.
 fn in_message(
@@ -207,31 +226,6 @@ fn advice_text(advice: &str) -> String {
 /// Characters of advice: a sentence or two, which agents show to people.
 const MAX_ADVICE: usize = 500;
 
-/// The challenge to a request without a token: no `error` (RFC 6750 §3.1), and what to ask for first.
-fn initial_challenge(about: &About<'_>) -> String {
-    let mut text = String::from("Bearer ");
-    text.push_str(&metadata_parameter(about));
-    if let Some(server) = about.server.filter(|server| !server.scopes_supported.is_empty()) {
-        text.push_str(&format!(", scope=\"{}\"", quotable(&server.scopes_supported.join(" "))));
-    }
-    text
-}
-
-/// A challenge with an error (RFC 6750 §3, RFC 9728 §5.1, RFC 9470 §3).
-fn challenge(error: &str, parameters: &[(&str, &str)], about: &About<'_>) -> String {
-    let mut text = format!("Bearer error=\"{error}\"");
-    for (name, value) in parameters {
-        text.push_str(&format!(", {name}=\"{}\"", quotable(value)));
-    }
-    text.push_str(", ");
-    text.push_str(&metadata_parameter(about));
-    text
-}
-
-fn metadata_parameter(about: &About<'_>) -> String {
-    format!("resource_metadata=\"{}\"", quotable(about.server.map_or("", |server| &server.metadata_url)))
-}
-
 #[derive(Serialize)]
 struct OAuthError<'a> {
     error: &'a str,
@@ -258,7 +252,7 @@ fn with<const N: usize>(status: u16, headers: [(&'static str, String); N], about
     if let Some(origin) = origin(about) {
         headers.push(("vary", "Origin".to_owned()));
         headers.push(("access-control-allow-origin", origin.to_owned()));
-        headers.push(("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id".to_owned()));
+        headers.push(("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id, DPoP-Nonce".to_owned()));
     }
     Answer { status, headers, body: String::new() }
 }

@@ -150,10 +150,30 @@ fn a_client_acts_for_itself_without_a_subject_or_as_it() {
 }
 
 #[test]
-fn a_bound_token_is_no_bearer_token() {
-    for value in [r#"{"jkt":"x"}"#, r#"{"x5t#S256":"x"}"#, r#"{"jwk":{}}"#, "{}", "null", "\"x\"", "[]"] {
-        claim_refused("cnf", value, TokenError::Bound);
+fn a_token_is_bound_in_a_known_way_or_refused() {
+    let print = encode([7; 32]);
+    let key = format!(r#""jkt":"{print}""#);
+    let certificate = format!(r#""x5t#S256":"{print}""#);
+    for more in [r#""jwk":{}"#, r#""kid":"a""#, r#""jku":"https://id.example.com""#, r#""x":1"#] {
+        claim_refused("cnf", &format!("{{{more}}}"), TokenError::Bound);
+        claim_refused("cnf", &format!("{{{key},{more}}}"), TokenError::Bound);
+        claim_refused("cnf", &format!("{{{key},{certificate},{more}}}"), TokenError::Bound);
     }
+    claim_refused("cnf", "{}", TokenError::Bound);
+    for value in ["null", "\"x\"", "[]", "7"] {
+        claim_refused("cnf", value, TokenError::ClaimType("cnf"));
+    }
+    let (short, padded, dirty) = (encode([7; 31]), format!("{print}="), format!("{}l", print.split_at(42).0));
+    for text in [short.as_str(), &padded, &dirty, &encode([7; 33]), "", "x"] {
+        for member in ["jkt", "x5t#S256"] {
+            claim_refused("cnf", &format!(r#"{{"{member}":"{text}"}}"#), TokenError::ClaimType("cnf"));
+        }
+    }
+    claim_refused("cnf", r#"{"jkt":null}"#, TokenError::ClaimType("cnf"));
+    let both = accepted("cnf", &format!("{{{key},{certificate}}}"));
+    let bound = *both.confirmation().unwrap();
+    assert_eq!((bound.key.map(|key| key.to_string()), bound.certificate), (Some(print), Some([7; 32])));
+    assert_eq!(accepted("jti", r#""j""#).confirmation(), None);
 }
 
 #[test]

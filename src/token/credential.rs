@@ -4,21 +4,33 @@ use thiserror::Error;
 
 use crate::context::Headers;
 
-/// One bearer credential, in the form that RFC 6750 §2.1 gives it. Its `Debug` hides it.
+/// An access token as it was sent, in the form that RFC 6750 §2.1 and RFC 9449 §7.1 give it. Its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Bearer(String);
+pub struct Credential {
+    scheme: Scheme,
+    token: String,
+}
+
+/// The authentication scheme that a token was sent by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Whoever has the token may use it (RFC 6750), unless the token itself says otherwise.
+    Bearer,
+    /// A proof of a key goes with it (RFC 9449 §7.1).
+    Dpop,
+}
 
 /// Why a request has no usable credential.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CredentialError {
     /// There is none, or none of a scheme that is understood here; an empty `Bearer` is none.
-    #[error("the request has no bearer token")]
+    #[error("the request has no access token")]
     Missing,
     /// It cannot be told which credential is meant (RFC 6750 §3.1: `invalid_request`).
     #[error("the request's credential is ambiguous: {0}")]
     Ambiguous(Ambiguity),
-    /// There is a `Bearer`, but what follows is not a `b64token`.
-    #[error("the bearer token has characters that no token has")]
+    /// There is a scheme, but what follows is not a `b64token`.
+    #[error("the access token has characters that no token has")]
     Malformed,
 }
 
@@ -36,12 +48,12 @@ pub enum Ambiguity {
     Query,
 }
 
-impl Bearer {
-    /// The bearer credential of a request with these `headers` and this `path` (with its query).
+impl Credential {
+    /// The credential of a request with these `headers` and this `path` (with its query).
     ///
     /// # Errors
     /// See [`CredentialError`]. A token in the query is an error even beside one in the header.
-    pub fn from_request(headers: &Headers, path: &[u8]) -> Result<Bearer, CredentialError> {
+    pub fn from_request(headers: &Headers, path: &[u8]) -> Result<Credential, CredentialError> {
         if query_has_token(path) {
             return Err(CredentialError::Ambiguous(Ambiguity::Query));
         }
@@ -50,26 +62,50 @@ impl Bearer {
             .map_err(|_| CredentialError::Ambiguous(Ambiguity::Repeated))?
             .ok_or(CredentialError::Missing)?;
         let mut elements = value.split(|byte| *byte == b',');
-        let first = elements.next().and_then(bearer_credential);
-        if elements.clone().next().is_some() && (first.is_some() || elements.any(|e| bearer_credential(e).is_some())) {
+        let first = elements.next().and_then(known_scheme);
+        if elements.clone().next().is_some() && (first.is_some() || elements.any(|e| known_scheme(e).is_some())) {
             return Err(CredentialError::Ambiguous(Ambiguity::List));
         }
-        let token = first.ok_or(CredentialError::Missing)?;
+        let (scheme, token) = first.ok_or(CredentialError::Missing)?;
         if token.iter().all(|byte| *byte == b' ') {
             return Err(CredentialError::Missing);
         }
-        b64token(token).ok_or(CredentialError::Malformed).map(Bearer)
+        let token = b64token(token).ok_or(CredentialError::Malformed)?;
+        Ok(Credential { scheme, token })
     }
 
     /// The token.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// How it was sent.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
     }
 }
 
-impl fmt::Debug for Bearer {
+impl Scheme {
+    const ALL: [Self; 2] = [Self::Bearer, Self::Dpop];
+
+    /// Its name in `Authorization` and `WWW-Authenticate`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+
+    /// The scheme by which `headers` send a token, whatever the token is worth: what a challenge answers to.
+    pub fn of(headers: &Headers) -> Option<Self> {
+        let value = headers.single("authorization").ok().flatten()?;
+        known_scheme(value).map(|(scheme, _)| scheme)
+    }
+}
+
+impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Bearer({} bytes)", self.0.len())
+        write!(f, "{}({} bytes)", self.scheme.as_str(), self.token.len())
     }
 }
 
@@ -81,12 +117,14 @@ fn query_has_token(path: &[u8]) -> bool {
     url::form_urlencoded::parse(query).any(|(name, _)| name.eq_ignore_ascii_case("access_token"))
 }
 
-/// What follows the scheme, if that is `Bearer` in any case (RFC 9110 §11.1).
-fn bearer_credential(element: &[u8]) -> Option<&[u8]> {
+/// The scheme, in any case (RFC 9110 §11.1), and what follows it.
+fn known_scheme(element: &[u8]) -> Option<(Scheme, &[u8])> {
     let element = element.trim_ascii_start();
-    let (scheme, rest) = element.split_at_checked(b"bearer".len())?;
-    let ends = rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
-    (scheme.eq_ignore_ascii_case(b"bearer") && ends).then_some(rest)
+    Scheme::ALL.into_iter().find_map(|scheme| {
+        let (name, rest) = element.split_at_checked(scheme.as_str().len())?;
+        let ends = rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
+        (name.eq_ignore_ascii_case(scheme.as_str().as_bytes()) && ends).then_some((scheme, rest))
+    })
 }
 
 /// `1*SP b64token` with `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` (RFC 6750 §2.1).
@@ -116,15 +154,23 @@ mod tests {
 
     fn read(values: &[&'static [u8]], path: &str) -> Result<String, CredentialError> {
         let pairs = values.iter().map(|v| (Bytes::from_static(b"authorization"), Bytes::from_static(v))).collect();
-        Bearer::from_request(&Headers::new(pairs), path.as_bytes()).map(|bearer| bearer.0)
+        Credential::from_request(&Headers::new(pairs), path.as_bytes()).map(|credential| credential.token)
     }
 
     #[test]
-    fn one_bearer_credential_is_taken() {
-        for value in ["Bearer a.b-c_d~e+f/g==", "bearer   a.b-c_d~e+f/g==", "BEARER a.b-c_d~e+f/g=="] {
+    fn one_credential_is_taken() {
+        for (value, scheme) in [
+            ("Bearer a.b-c_d~e+f/g==", Scheme::Bearer),
+            ("bearer   a.b-c_d~e+f/g==", Scheme::Bearer),
+            ("BEARER a.b-c_d~e+f/g==", Scheme::Bearer),
+            ("DPoP a.b-c_d~e+f/g==", Scheme::Dpop),
+            ("dpop  a.b-c_d~e+f/g==", Scheme::Dpop),
+        ] {
             let pairs = vec![(Bytes::from_static(b"Authorization"), Bytes::from_static(value.as_bytes()))];
-            let bearer = Bearer::from_request(&Headers::new(pairs), b"/mcp?x=access_token").unwrap();
-            assert_eq!(bearer.as_str(), "a.b-c_d~e+f/g==");
+            let headers = Headers::new(pairs);
+            let credential = Credential::from_request(&headers, b"/mcp?x=access_token").unwrap();
+            assert_eq!((credential.token(), credential.scheme()), ("a.b-c_d~e+f/g==", scheme));
+            assert_eq!(Scheme::of(&headers), Some(scheme));
         }
     }
 
@@ -137,7 +183,8 @@ mod tests {
             "Bearer ",
             "bearer   ",
             "Basic YTpi",
-            "DPoP abc",
+            "DPoP",
+            "DPoPx abc",
             "Bearerabc",
             "Bearer-x abc",
             "Digest a=b, c=d",
@@ -157,6 +204,8 @@ mod tests {
             "Bearer \"a\"",
             "Bearer a\u{e9}",
             "Bearer a\n",
+            "DPoP a b",
+            "DPoP\tabc",
         ] {
             assert_eq!(read(&[value.as_bytes()], "/"), Err(CredentialError::Malformed), "{value:?}");
         }
@@ -168,7 +217,9 @@ mod tests {
         let ambiguous = |a| Err(CredentialError::Ambiguous(a));
         assert_eq!(read(&[b"Bearer a", b"Bearer a"], "/"), ambiguous(Ambiguity::Repeated));
         assert_eq!(read(&[b"Basic a", b"Bearer a"], "/"), ambiguous(Ambiguity::Repeated));
-        for value in ["Bearer a,Bearer b", "Bearer a, Basic b", "Basic a, bearer b", "Bearer a,", "Bearer ,"] {
+        for value in
+            ["Bearer a,Bearer b", "Bearer a, Basic b", "Basic a, bearer b", "Bearer a,", "Bearer ,", "DPoP a, Bearer a"]
+        {
             assert_eq!(read(&[value.as_bytes()], "/"), ambiguous(Ambiguity::List), "{value:?}");
         }
     }
@@ -189,7 +240,7 @@ mod tests {
 
     #[test]
     fn debug_hides_the_token() {
-        assert_eq!(format!("{:?}", Bearer("secret".to_owned())), "Bearer(6 bytes)");
+        assert_eq!(format!("{:?}", Credential { scheme: Scheme::Dpop, token: "secret".to_owned() }), "DPoP(6 bytes)");
     }
 
     proptest! {
@@ -197,9 +248,9 @@ mod tests {
         fn what_is_taken_is_what_was_sent(value in proptest::collection::vec(any::<u8>(), 0..40)) {
             let header = [b"Bearer ".as_slice(), &value].concat();
             let pairs = vec![(Bytes::from_static(b"authorization"), Bytes::from(header.clone()))];
-            if let Ok(bearer) = Bearer::from_request(&Headers::new(pairs), b"/") {
-                prop_assert!(header.ends_with(bearer.as_str().as_bytes()));
-                prop_assert!(bearer.as_str().bytes().all(|byte| byte.is_ascii_graphic() && byte != b','));
+            if let Ok(credential) = Credential::from_request(&Headers::new(pairs), b"/") {
+                prop_assert!(header.ends_with(credential.token().as_bytes()));
+                prop_assert!(credential.token().bytes().all(|byte| byte.is_ascii_graphic() && byte != b','));
             }
         }
     }
