@@ -103,8 +103,8 @@ async function interact(provider, ctx) {
 }
 
 /**
- * MCP clients register for the scopes of the first challenge, and oidc-provider would then never give them more: they could
- * not ask for those of a later one.
+ * MCP clients register for the scopes of the first challenge. oidc-provider refuses those that are a resource's and not its
+ * own, and would limit a client to its own for good.
  */
 async function registrationWithoutScope(ctx) {
   const chunks = [];

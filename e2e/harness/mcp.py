@@ -77,8 +77,8 @@ class Sdk:
     ) -> dict[str, Any]:
         """Connects once and performs the steps on that connection: `connected`, `protocol`, `results`, `error`.
 
-        With `oauth` (`redirect_url`, and `client_id` or `metadata_url` of a client that need not register) the client gets
-        its tokens itself, and `events` is what it saw and did, in order.
+        With `oauth` the client gets its tokens itself, and `events` is what it saw and did, in order. It has `redirect_url`,
+        and `client_id` or `metadata_url` of a client that need not register.
         """
         script = {
             "url": url,
