@@ -22,7 +22,8 @@ unit: ## the Rust suite
 e2e: build tools ## the real Envoy and real MCP clients only; ARGS="-k denied" picks
 	TOOLGATE=$(CURDIR)/$(BINARY) $(PYTHON) -m pytest e2e $(ARGS)
 
-demo: build tools ## three people, two MCP servers, one Envoy; ONCE=1 stops by itself
+demo: build ## three people, two MCP servers, one Envoy; ONCE=1 stops by itself
+	@scripts/tools.sh envoy mcp1 mcp2
 	@TOOLGATE=$(CURDIR)/$(BINARY) $(PYTHON) demo/run.py $(if $(ONCE),--once)
 
 bench: ## one core of toolgate against a bare server on the same core; ARGS="--rounds 1" picks
@@ -36,7 +37,7 @@ lint: ## formatting and clippy, warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 
-tools: ## the real Envoy and MCP SDKs, into .tools/
+tools: ## the real Envoy, MCP SDKs and an authorization server, into .tools/
 	@scripts/tools.sh
 
 clean: ## removes what was built and fetched

@@ -39,7 +39,7 @@ fn problems_of(policies: &str) -> Vec<Problem> {
 
 #[test]
 fn the_policies_shown_load() {
-    for (path, at_least) in [("README.md", 1), ("docs/policies.md", 5)] {
+    for (path, at_least) in [("README.md", 1), ("docs/policies.md", 5), ("docs/oauth.md", 1)] {
         let text = page(path);
         let shown = blocks(&text, "cedar");
         assert!(shown.len() >= at_least, "{path}: {}", shown.len());

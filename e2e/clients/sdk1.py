@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import httpx
+from clients.oauth import Application
 from mcp import ClientSession, McpError
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import AnyUrl
@@ -56,23 +57,34 @@ async def attempt(client: ClientSession, step: dict[str, Any]) -> dict[str, Any]
     return {**result, "ms": (time.perf_counter() - began) * 1000}
 
 
+def authorizing(application: Application, url: str) -> dict[str, Any]:
+    """The options of an HTTP client that gets its tokens itself."""
+    auth = application.provider(url, lambda callback: (callback["code"], callback.get("state")))
+    return {"auth": auth, "event_hooks": {"response": [application.heard]}}
+
+
 async def main() -> dict[str, Any]:
     """Reads the script, connects once, performs every step on that one connection."""
     script = json.load(sys.stdin)
+    url = script["url"]
     results: list[dict[str, Any]] = []
-    try:
-        async with (
-            httpx.AsyncClient(headers=script["headers"], timeout=STEP_LIMIT_S) as http,
-            streamable_http_client(script["url"], http_client=http) as (read, write, _),
-            ClientSession(read, write) as client,
-        ):
-            with anyio.fail_after(STEP_LIMIT_S):
-                initialized = await client.initialize()
-            for step in script["steps"]:
-                results.append(await attempt(client, step))
-        return {"connected": True, "protocol": str(initialized.protocolVersion), "results": results}
-    except BaseException as error:  # exception groups included
-        return {"connected": False, "error": repr(error), "results": results}
+    async with httpx.AsyncClient(timeout=STEP_LIMIT_S) as browser:
+        application = Application(script["oauth"], browser) if "oauth" in script else None
+        options = authorizing(application, url) if application else {}
+        told = {"results": results, "events": application.events if application else []}
+        try:
+            async with (
+                httpx.AsyncClient(headers=script["headers"], timeout=STEP_LIMIT_S, **options) as http,
+                streamable_http_client(url, http_client=http) as (read, write, _),
+                ClientSession(read, write) as client,
+            ):
+                with anyio.fail_after(STEP_LIMIT_S):
+                    initialized = await client.initialize()
+                for step in script["steps"]:
+                    results.append(await attempt(client, step))
+            return {"connected": True, "protocol": str(initialized.protocolVersion), **told}
+        except BaseException as error:  # exception groups included
+            return {"connected": False, "error": repr(error), **told}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Drives the MCP SDK that speaks 2026-07-28: a script of steps on stdin, what came of each on stdout, both JSON.
 
-`mode` is the SDK's own: `auto` (probe, then 2026-07-28), `legacy` (the handshake era), or a version.
+`mode` is the SDK's own: `auto` (probe, then 2026-07-28), `legacy` (the handshake era), or a version. With `oauth` in the
+script the client gets its tokens itself, and `events` tells how.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Any
 
 import anyio
 import httpx2
+from clients.oauth import Application
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.auth import AuthorizationCodeResult
 
 STEP_LIMIT_S = 20
 
@@ -61,27 +64,38 @@ async def attempt(client: Client, step: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def connected(url: str, headers: dict[str, str], mode: str) -> AsyncIterator[Client]:
+async def connected(url: str, headers: dict[str, str], mode: str, **options: Any) -> AsyncIterator[Client]:
     """A client that has found out what the server speaks."""
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=STEP_LIMIT_S) as http,
+        httpx2.AsyncClient(headers=headers, timeout=STEP_LIMIT_S, **options) as http,
         Client(streamable_http_client(url, http_client=http), mode=mode, cache=None) as client,
     ):
         yield client
 
 
+def authorizing(application: Application, url: str) -> dict[str, Any]:
+    """The options of an HTTP client that gets its tokens itself."""
+    auth = application.provider(url, lambda callback: AuthorizationCodeResult.model_validate(callback))
+    return {"auth": auth, "event_hooks": {"response": [application.heard]}}
+
+
 async def main() -> dict[str, Any]:
     """Reads the script, connects once, performs every step on that one connection."""
     script = json.load(sys.stdin)
+    url = script["url"]
     results: list[dict[str, Any]] = []
-    try:
-        async with connected(script["url"], script["headers"], script["mode"]) as client:
-            version = client.protocol_version
-            for step in script["steps"]:
-                results.append(await attempt(client, step))
-        return {"connected": True, "protocol": version, "results": results}
-    except BaseException as error:  # exception groups included
-        return {"connected": False, "error": repr(error), "results": results}
+    async with httpx2.AsyncClient(timeout=STEP_LIMIT_S) as browser:
+        application = Application(script["oauth"], browser) if "oauth" in script else None
+        options = authorizing(application, url) if application else {}
+        told = {"results": results, "events": application.events if application else []}
+        try:
+            async with connected(url, script["headers"], script["mode"], **options) as client:
+                version = client.protocol_version
+                for step in script["steps"]:
+                    results.append(await attempt(client, step))
+            return {"connected": True, "protocol": version, **told}
+        except BaseException as error:  # exception groups included
+            return {"connected": False, "error": repr(error), **told}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness import paths, wire
@@ -71,21 +72,38 @@ class Sdk:
     protocol: str
     """The revision that it ends up speaking with a server that knows them all."""
 
-    def run(self, url: str, headers: dict[str, str], *steps: Step) -> dict[str, Any]:
-        """Connects once and performs the steps on that connection: `connected`, `protocol`, `results`, `error`."""
-        script = {"url": url, "headers": headers, "mode": self.mode, "steps": steps}
-        client = paths.E2E / f"clients/sdk{self.generation[-1]}.py"
+    def run(
+        self, url: str, headers: dict[str, str], *steps: Step, oauth: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Connects once and performs the steps on that connection: `connected`, `protocol`, `results`, `error`.
+
+        With `oauth` the client gets its tokens itself, and `events` is what it saw and did, in order. It has `redirect_url`,
+        and `client_id` or `metadata_url` of a client that need not register.
+        """
+        script = {
+            "url": url,
+            "headers": headers,
+            "mode": self.mode,
+            "steps": steps,
+            **({"oauth": oauth} if oauth else {}),
+        }
         done = subprocess.run(
-            [paths.python(self.generation), client],
+            self._command(),
             input=json.dumps(script),
             capture_output=True,
             text=True,
             timeout=CLIENT_LIMIT_S,
             check=False,
+            cwd=paths.E2E,
         )
-        assert done.returncode == 0, f"{client} failed:\n{done.stderr}"
+        assert done.returncode == 0, f"{self.name} failed:\n{done.stderr}"
         result: dict[str, Any] = json.loads(done.stdout)
         return {**result, "stderr": done.stderr}
+
+    def _command(self) -> list[str | Path]:
+        if self.generation.startswith("ts"):
+            return paths.node(f"clients/{self.generation}.mjs")
+        return [paths.python(self.generation), "-m", f"clients.sdk{self.generation[-1]}"]
 
 
 SDKS = [
@@ -93,6 +111,13 @@ SDKS = [
     Sdk("sdk2-handshake", "mcp2", "legacy", HANDSHAKE),
     Sdk("sdk2", "mcp2", "auto", MODERN),
 ]
+OAUTH_SDKS = [
+    Sdk("ts1", "ts1", "legacy", HANDSHAKE),
+    Sdk("ts2", "ts2", "auto", MODERN),
+    Sdk("sdk1", "mcp1", "legacy", HANDSHAKE),
+    Sdk("sdk2", "mcp2", "auto", MODERN),
+]
+"""The clients that get their tokens themselves."""
 
 
 def step(tool: str, **arguments: Any) -> Step:

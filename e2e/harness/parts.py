@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,14 +99,15 @@ def start_envoy(config: Path, listener: int, admin: int, folder: Path) -> Servic
     return service
 
 
-def render_toolgate(source: Path, config: str, target: Path, *, grpc: int, admin: int, jwks: str) -> Path:
-    """Copies an example's folder and makes its config fit this machine: addresses, a key file, an audit file."""
+def render_toolgate(
+    source: Path, config: str, target: Path, *, grpc: int, admin: int, adapt: Callable[[dict[str, Any]], None]
+) -> Path:
+    """Copies an example's folder and makes its config fit this machine: addresses, an audit file, what `adapt` does."""
     shutil.copytree(source, target, dirs_exist_ok=True)
     file = target / config
     settings = yaml.safe_load(file.read_text())
     settings["listen"] = {"grpc": f"127.0.0.1:{grpc}", "admin": f"127.0.0.1:{admin}"}
-    (file.parent / "keys.json").write_text(jwks)
-    settings["issuers"][0]["jwks"] = {"file": "keys.json"}
+    adapt(settings)
     settings["audit"] = {"file": {"path": "audit.jsonl"}}
     file.write_text(yaml.safe_dump(settings, sort_keys=False))
     return file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,3 +32,15 @@ def envoy() -> Path:
 def python(generation: str) -> Path:
     """The interpreter with one generation of the MCP SDK: `mcp1` or `mcp2`."""
     return TOOLS / generation / "bin/python"
+
+
+def node(script: str) -> list[str | Path]:
+    """The command that runs a script of `e2e/` with the npm packages of the tools.
+
+    Packages are looked for beside the script and above it. The link in the folder of the tools is such a place, if Node
+    takes it as it is.
+    """
+    found = shutil.which("node")
+    if found is None:
+        raise FileNotFoundError("no Node.js on PATH: version 20 or later runs the authorization server and its clients")
+    return [found, "--preserve-symlinks", "--preserve-symlinks-main", TOOLS / "node/e2e" / script]

@@ -63,19 +63,14 @@ SHAPES = [ENVOY, ISTIO, GATEWAY]
 
 
 @dataclass(frozen=True)
-class Stack:
+class Front:
     """A running shape. A client reaches it as it would in the world, by the public host, on a port of loopback."""
 
     shape: Shape
     port: int
-    issuer: Issuer
     servers: Mapping[str, parts.McpServer]
     envoy: Service
     toolgate: parts.Toolgate
-
-    def token(self, person: Person, server: str = "weather", **options: Any) -> str:
-        """A token of this person for this server."""
-        return self.issuer.token(person, **{"audience": self.shape.resource(server), **options})
 
     def send(
         self,
@@ -105,15 +100,29 @@ class Stack:
         path = self.shape.server_paths[server]
         return self.send("POST", path, *message.headers, *headers, token=token, body=message.body, chunked=chunked)
 
+    def services(self) -> list[Service]:
+        """Every part that has a log."""
+        return [self.toolgate.service, self.envoy, *(server.service for server in self.servers.values())]
+
+    def logs(self) -> str:
+        """The tails of every log, for a failure."""
+        return "\n".join(f"{service.log}{service.tail()}" for service in self.services())
+
+
+@dataclass(frozen=True)
+class Stack(Front):
+    """A running shape with an issuer of our own, whose keys toolgate has as a file."""
+
+    issuer: Issuer
+
+    def token(self, person: Person, server: str = "weather", **options: Any) -> str:
+        """A token of this person for this server."""
+        return self.issuer.token(person, **{"audience": self.shape.resource(server), **options})
+
     def run(self, sdk: mcp.Sdk, token: str, *steps: mcp.Step, server: str = "weather") -> dict[str, Any]:
         """A real client, connected once, performing steps."""
         url = f"http://127.0.0.1:{self.port}{self.shape.server_paths[server]}"
         return sdk.run(url, {"Host": self.shape.host, "Authorization": f"Bearer {token}"}, *steps)
-
-    def logs(self) -> str:
-        """The tails of every log, for a failure."""
-        services = [self.toolgate.service, self.envoy, *(server.service for server in self.servers.values())]
-        return "\n".join(f"{service.log}{service.tail()}" for service in services)
 
 
 @contextlib.contextmanager
@@ -133,9 +142,12 @@ def running(shape: Shape, servers: Mapping[str, parts.McpServer], folder: Path) 
     folder.mkdir(parents=True, exist_ok=True)
     listener, envoy_admin, grpc, admin = free_ports(4)
     issuer = Issuer()
-    config = parts.render_toolgate(
-        shape.example, shape.config, folder / "files", grpc=grpc, admin=admin, jwks=issuer.jwks()
-    )
+    keys = issuer.write(folder / "keys.json")
+
+    def adapt(settings: dict[str, Any]) -> None:
+        settings["issuers"][0]["jwks"] = {"file": str(keys)}
+
+    config = parts.render_toolgate(shape.example, shape.config, folder / "files", grpc=grpc, admin=admin, adapt=adapt)
     ports = {"toolgate": grpc, **{name: server.port for name, server in servers.items()}}
     envoy_yaml = parts.render_envoy(
         shape.envoy, folder / "envoy.yaml", listener=listener, admin=envoy_admin, clusters=ports
@@ -145,4 +157,4 @@ def running(shape: Shape, servers: Mapping[str, parts.McpServer], folder: Path) 
         stack.callback(toolgate.service.stop)
         envoy = parts.start_envoy(envoy_yaml, listener, envoy_admin, folder)
         stack.callback(envoy.stop)
-        yield Stack(shape, listener, issuer, servers, envoy, toolgate)
+        yield Stack(shape, listener, servers, envoy, toolgate, issuer)

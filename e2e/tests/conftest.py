@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from harness import stack as stacks
+from harness.oauth import OAuthStack, authorizing
 from harness.parts import McpServer
-from harness.stack import Shape, Stack
+from harness.stack import Front, Shape, Stack
 
 RECORDS_SHOWN = 3
 
@@ -48,6 +49,13 @@ def stack(start: Callable[[Shape], Stack]) -> Stack:
     return start(stacks.ENVOY)
 
 
+@pytest.fixture(scope="session")
+def oauth_stack(folder: Path, servers: dict[str, McpServer]) -> Iterator[OAuthStack]:
+    """Envoy, hardened, with tokens of a real authorization server."""
+    with authorizing(servers, folder / "oauth") as running:
+        yield running
+
+
 @pytest.fixture(params=stacks.SHAPES, ids=lambda shape: shape.name)
 def any_stack(request: pytest.FixtureRequest, start: Callable[[Shape], Stack]) -> Stack:
     """Each shape in turn."""
@@ -59,7 +67,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Adds logs and the last audit records of the stack to the report of a failure."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
-        for stack in (value for value in item.funcargs.values() if isinstance(value, Stack)):
+        for stack in (value for value in item.funcargs.values() if isinstance(value, Front)):
             records = "\n".join(str(record) for record in stack.toolgate.audit()[-RECORDS_SHOWN:])
             report.sections.append(("the last audit records", records))
             report.sections.append(("the parts", stack.logs()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from harness.stack import Stack
+from harness.stack import Front
 from harness.wire import Answer
 
 PARAMETER = re.compile(r'(\w+)="([^"]*)"')
@@ -18,7 +18,7 @@ def challenge(answer: Answer) -> dict[str, str]:
     return dict(PARAMETER.findall(value))
 
 
-def recorded(stack: Stack, answer: Answer, status: int, reason: str) -> dict[str, Any]:
+def recorded(stack: Front, answer: Answer, status: int, reason: str) -> dict[str, Any]:
     """The answer has this status and the last record of the audit this reason; that record."""
     assert answer.status == status, f"expected {status} {reason}\n    {answer}"
     record = stack.toolgate.audit()[-1]
