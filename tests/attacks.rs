@@ -18,20 +18,23 @@ mod world;
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use prost_types::value::Kind;
 use serde_json::{Value, json};
+use toolgate::clock::Clock;
 use toolgate::envoy::wire::CheckResponse;
 use toolgate::envoy::wire::check_response::HttpResponse;
+use toolgate::token::LEEWAY_SECONDS;
 use tracing::level_filters::LevelFilter;
 
 use self::world::{AUDIENCE, CANARY, SUBJECT};
 use crate::support::envoy::{Ask, call, legacy};
-use crate::support::gate::House;
+use crate::support::gate::{House, NOW};
 
 /// Fewer than this and a class has gone missing: what is asked for of this suite.
-const FEWEST: usize = 4_000;
+const FEWEST: usize = 10_000;
 
 /// The challenge to a token that does not count.
 const INVALID: &str = r#"Bearer error="invalid_token", resource_metadata="<metadata>""#;
@@ -170,6 +173,7 @@ macro_rules! classes {
 classes! {
     algorithm_none: header::algorithm_none,
     algorithm_of_another_key: header::algorithm_of_another_key,
+    algorithm_not_of_the_issuer: header::algorithm_not_of_the_issuer,
     hmac_keyed_by_public_key: header::hmac_keyed_by_public_key,
     key_brought_along_in_the_header: header::key_brought_along_in_the_header,
     crit_unknown: header::crit_unknown,
@@ -206,6 +210,7 @@ classes! {
     claims_with_control_characters: claims::claims_with_control_characters,
     audience_almost_right: claims::audience_almost_right,
     issuer_almost_right: claims::issuer_almost_right,
+    issuer_of_another_server: claims::issuer_of_another_server,
     scope_forms: claims::scope_forms,
     act_chain: claims::act_chain,
     bound_to_a_sender: claims::bound_to_a_sender,
@@ -222,6 +227,32 @@ classes! {
 #[test]
 fn weak_keys_of_the_issuer() {
     run(&mut world::house(&weak::published()), weak::forged_with_weak_keys());
+}
+
+/// A token that was good is remembered as what it says, not as good.
+#[test]
+fn remembered_past_its_time() {
+    let mut house = world::house(&[]);
+    let Clock::Set(clock) = house.gate.clock.clone() else { panic!("a clock that is set") };
+    let soon = world::token(&world::claims(&[("exp", &(NOW + 60).to_string())]));
+    let edge = (NOW + 60 + LEEWAY_SECONDS) * 1000;
+    for (millis, expected) in [
+        (NOW * 1000, Expected::Allow),
+        (edge - 1, Expected::Allow),
+        (edge, Expected::Known("the token has expired")),
+        (edge + 3_600_000, Expected::Known("the token has expired")),
+        (NOW * 1000 - 3_600_000, Expected::Allow),
+    ] {
+        clock.store(millis, Ordering::Relaxed);
+        let attack = bearer(format!("at {millis}"), &soon, expected);
+        let response = house.answer(attack.ask.encode());
+        assert_eq!(judge(&attack, &response, house.records(), ""), Ok(()), "{}", attack.name);
+    }
+}
+
+/// The names of the classes that are made by the macro above.
+pub(crate) fn class_names() -> impl Iterator<Item = &'static str> {
+    CLASSES.iter().map(|(name, _)| *name)
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod cli;
 mod docs;
 mod floors;
 mod hostile;
+mod mutants;
 mod reload;
 mod server;
 mod support;

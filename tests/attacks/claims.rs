@@ -266,6 +266,27 @@ pub(super) fn issuer_almost_right() -> Vec<Attack> {
     attacks
 }
 
+/// A token with the audience of two servers is good at the one that trusts its issuer, and not at the other, remembered
+/// or not.
+pub(super) fn issuer_of_another_server() -> Vec<Attack> {
+    let mut attacks = Vec::new();
+    for number in 0..8 {
+        let both = format!("[{},{}]", text(AUDIENCE), text(BANK));
+        let token = token(&claims(&[("aud", &both), ("x", &number.to_string())]));
+        let at_the_bank = |name: &str, expected| {
+            let mut attack = bearer(format!("{name} {number}"), &token, expected);
+            attack.ask = ping("bank").add("authorization", attack.carried.clone());
+            attack
+        };
+        attacks.push(at_the_bank("first there", unknown_issuer()));
+        attacks.push(bearer(format!("here {number}"), &token, Expected::Allow));
+        let remembered = Expected::Known("the token's issuer is not one of this server's");
+        attacks.push(at_the_bank("then there", remembered));
+        attacks.push(bearer(format!("here again {number}"), &token, Expected::Allow));
+    }
+    attacks
+}
+
 /// `scope-token` of RFC 6749 §3.3, by one space each, or an array of them.
 pub(super) fn scope_forms() -> Vec<Attack> {
     let mut attacks = Vec::new();

@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-use super::world::{claims, good, headed, header, keys, signers, text, token};
+use super::world::{WIDE, claims, good, headed, header, keys, signers, text, token};
 use super::{
     Attack, Expected, algorithm, bearer, control, no_object, parameter, shape, twice, unknown_key, wrong_signature,
 };
@@ -130,6 +130,20 @@ pub(super) fn algorithm_of_another_key() -> Vec<Attack> {
         }
     }
     attacks
+}
+
+/// A key of the issuer with an algorithm that its tokens are not to have (RFC 8725 §3.1).
+pub(super) fn algorithm_not_of_the_issuer() -> Vec<Attack> {
+    let claims = claims(&[("iss", &text(WIDE))]);
+    let by = |key: &TestKey, kid: &str| {
+        key.token(&header(&[("alg", &text(key.alg)), ("kid", kid), ("typ", r#""JWT""#)]), &claims)
+    };
+    vec![
+        control(by(&keys().wide, r#""wide-1""#)),
+        bearer("by name", by(&keys().wide_384, r#""wide-384""#), algorithm()),
+        bearer("without a name", by(&keys().wide_384, ""), algorithm()),
+        bearer("by the name of the other", by(&keys().wide_384, r#""wide-1""#), algorithm()),
+    ]
 }
 
 /// A public key is known to everybody: as the secret of an HMAC it signs for everybody (CVE-2016-10555, CVE-2026-34950;

@@ -344,6 +344,8 @@ pub(super) fn id_token_as_access_token() -> Vec<Attack> {
             }
         }
     }
+    // Nothing after the slash is not the same as nothing, which this issuer may write.
+    attacks.push(bearer("an empty media type", by_wide(r#""application/""#, ("x", "1")), kind()));
     attacks.push(bearer("at+jwt where JWT is expected", by_wide(r#""at+jwt""#, ("x", "1")), kind()));
     for mark in marks {
         for value in values {

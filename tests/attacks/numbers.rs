@@ -211,6 +211,13 @@ pub(super) fn dirty_claim_numbers() -> Vec<Attack> {
             Expected::Claim("price"),
         ));
     }
+    for source in [r#""src1""#, r#"["a"]"#, "null"] {
+        let sources = format!(r#"{{"ext":{source}}}"#);
+        let mut elsewhere =
+            bearer(format!("elsewhere, {source}"), with("_claim_names", &sources), Expected::Claim("clearance"));
+        elsewhere.ask = reset().add("authorization", elsewhere.carried.clone());
+        attacks.push(elsewhere);
+    }
     // Where no policy reads it, it does not matter.
     attacks.push(bearer("a ping", with("ext", r#"{"clearance":"x"}"#), Expected::Allow));
     attacks

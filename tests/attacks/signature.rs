@@ -294,13 +294,19 @@ pub(super) fn rsa_padding_of_another_algorithm() -> Vec<Attack> {
     let mut attacks = Vec::new();
     let all = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
     for alg in all {
-        let header = header(&[("alg", &text(alg)), ("kid", r#""rsa-any""#)]);
-        let signed = format!("{}.{}", encode(header), encode(claims(&[])));
+        let named = header(&[("alg", &text(alg)), ("kid", r#""rsa-any""#)]);
+        let signed = format!("{}.{}", encode(named), encode(claims(&[])));
         for signed_as in all {
             let expected = if alg == signed_as { Expected::Allow } else { wrong_signature() };
             let signature = keys().rsa.sign_as(signed_as, signed.as_bytes());
             attacks.push(with(format!("{alg} signed as {signed_as}"), &signed, &signature, expected));
         }
+        // The same key under a name that is for one of them.
+        let named = header(&[("alg", &text(alg)), ("kid", r#""rsa""#)]);
+        let signed = format!("{}.{}", encode(named), encode(claims(&[])));
+        let expected = if alg == "RS256" { Expected::Allow } else { super::algorithm() };
+        let signature = keys().rsa.sign_as(alg, signed.as_bytes());
+        attacks.push(with(format!("{alg} by the key for RS256"), &signed, &signature, expected));
     }
     attacks
 }

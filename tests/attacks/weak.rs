@@ -82,19 +82,33 @@ pub(super) fn published() -> Vec<String> {
         let (n, e) = (encode(modulus(*bytes)), encode(exponent));
         format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}","kid":"weak-{number}"}}"#)
     });
-    // An RSA modulus that is even, one with the mark of ROCA (CVE-2017-15361), and points that are on no curve.
-    let even = [modulus(255), vec![2]].concat();
-    let n = [&[0x80][..], &[0; 254], &[1]].concat();
+    let rsa_named = |n: &[u8], kid: &str| format!(r#"{{"kty":"RSA","n":"{}","e":"AQAB","kid":"{kid}"}}"#, encode(n));
+    let point = |size: [u8; 2], byte: u8, kid: &str| {
+        let [x, y] = size.map(|size| encode(vec![byte; usize::from(size)]));
+        format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}","kid":"{kid}"}}"#)
+    };
+    let edwards = |curve: &str, x: &[u8], kid: &str| {
+        format!(r#"{{"kty":"OKP","crv":"{curve}","x":"{}","kid":"{kid}"}}"#, encode(x))
+    };
     let more = [
-        format!(r#"{{"kty":"RSA","n":"{}","e":"AQ","kid":"even"}}"#, encode(even)),
-        format!(r#"{{"kty":"RSA","n":"{}","e":"AQ","kid":"sparse"}}"#, encode(n)),
-        format!(r#"{{"kty":"EC","crv":"P-256","x":"{0}","y":"{0}","kid":"zero"}}"#, encode([0; 32])),
-        format!(r#"{{"kty":"EC","crv":"P-256","x":"{0}","y":"{0}","kid":"one"}}"#, encode([1; 32])),
-        format!(r#"{{"kty":"EC","crv":"P-256","x":"{0}","y":"{0}","kid":"short"}}"#, encode([1; 31])),
-        format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}","kid":"ed-short"}}"#, encode([1; 31])),
-        format!(r#"{{"kty":"OKP","crv":"X25519","x":"{}","kid":"x25519"}}"#, encode([9; 32])),
+        rsa_named(&[modulus(255), vec![2]].concat(), "even"),
+        rsa_named(&roca(), "roca"),
+        point([32, 32], 0, "zero"),
+        point([32, 32], 1, "one"),
+        point([31, 31], 1, "short"),
+        point([31, 33], 1, "cut"),
+        edwards("Ed25519", &[1; 31], "ed-short"),
+        edwards("X25519", &[9; 32], "x25519"),
     ];
     rsa.chain(more).chain(MISNAMED.iter().map(|misnamed| misnamed.jwk.clone())).collect()
+}
+
+/// A modulus with the mark of the flawed generator (CVE-2017-15361): 1, which is a power of 65537, modulo each small prime.
+fn roca() -> Vec<u8> {
+    let primes = [11_u128, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157];
+    let product: u128 = primes.iter().product();
+    let digits: Vec<u8> = product.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
+    [&digits[..], &[0; 250], &[1]].concat()
 }
 
 /// What anybody can sign with these keys.
@@ -107,12 +121,17 @@ pub(super) fn forged_with_weak_keys() -> Vec<Attack> {
             attacks.push(bearer(format!("{alg} e = {exponent:?}, {bytes} bytes"), forged, unknown_key()));
         }
     }
-    for kid in ["even", "sparse"] {
+    for kid in ["even", "roca"] {
         attacks.push(bearer(kid, with_one(256, kid, "RS256"), unknown_key()));
     }
-    for (kid, alg) in
-        [("zero", "ES256"), ("one", "ES256"), ("short", "ES256"), ("ed-short", "EdDSA"), ("x25519", "EdDSA")]
-    {
+    for (kid, alg) in [
+        ("zero", "ES256"),
+        ("one", "ES256"),
+        ("short", "ES256"),
+        ("cut", "ES256"),
+        ("ed-short", "EdDSA"),
+        ("x25519", "EdDSA"),
+    ] {
         let signed = signed(kid, alg);
         for (what, signature) in [("zeros", [0; 64]), ("ones", [0xff; 64]), ("01", [1; 64])] {
             attacks.push(bearer(format!("{kid}, {what}"), format!("{signed}.{}", encode(signature)), unknown_key()));

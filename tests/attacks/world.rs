@@ -70,6 +70,8 @@ pub(super) struct Keys {
     /// Twice in the set: as `rsa` for RS256, and as `rsa-any` for whatever an RSA key can do.
     pub(super) rsa: TestKey,
     pub(super) wide: TestKey,
+    /// Also in that issuer's set, for another algorithm than its tokens may have.
+    pub(super) wide_384: TestKey,
     pub(super) partner: TestKey,
     /// The partner's key that is called as one of the issuer under attack.
     pub(super) namesake: TestKey,
@@ -83,6 +85,7 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
     ed: TestKey::new("EdDSA", "ed"),
     rsa: TestKey::new("RS256", "rsa"),
     wide: TestKey::new("ES256", "wide-1"),
+    wide_384: TestKey::new("ES384", "wide-384"),
     partner: TestKey::new("ES256", "partner-1"),
     namesake: TestKey::new("ES256", "es256"),
     strangers: [TestKey::new("ES256", "es256"), TestKey::new("ES384", "es384"), TestKey::new("EdDSA", "ed")],
@@ -108,7 +111,7 @@ pub(super) fn house(more: &[String]) -> House {
         ("policies/one.cedar", POLICY),
         ("revoked.yaml", REVOKED),
         ("corp.json", &corp),
-        ("wide.json", &key_set(&[&KEYS.wide])),
+        ("wide.json", &key_set(&[&KEYS.wide, &KEYS.wide_384])),
         ("partner.json", &key_set(&[&KEYS.partner, &KEYS.namesake])),
     ])
 }
