@@ -10,10 +10,12 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test names what it expects, and anything else is wrong")]
 
 mod answers;
+mod attacks;
 mod cli;
 mod docs;
 mod floors;
 mod hostile;
+mod mutants;
 mod reload;
 mod server;
 mod support;

@@ -56,7 +56,7 @@ pub(super) fn issuer(field: &Field<'_>, distinct: &mut Distinct) -> Option<Issue
         });
         let keys = section.required("jwks", |field| field.section(|section| key_source(section, plain)));
         let algorithms = section.optional("algorithms", algorithms);
-        let token_types = section.optional("token_types", |field| field.filled()?.items(|item| item.read(token_type)));
+        let token_types = section.optional("token_types", |field| field.filled()?.items(token_type));
         let groups = section.optional("groups", |field| field.read(values::pointer));
         let scopes = section.optional("scopes", |field| field.section(scopes)).unwrap_or_default();
         let claims = section.optional("claims", |field| field.entries(claim)).unwrap_or_default();
@@ -105,11 +105,17 @@ pub(super) fn algorithms(field: &Field<'_>) -> Option<Vec<Algorithm>> {
     })
 }
 
-fn token_type(text: &str) -> Result<String, Fault> {
-    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(text.to_owned());
+/// A media type, or nothing, which stands for a token that has no `typ`.
+fn token_type(item: &Field<'_>) -> Option<String> {
+    if item.is_blank() {
+        return Some(String::new());
     }
-    Err(Fault::new(format!("cannot be {}", values::quoted(text)), "write a media type such as `at+jwt`"))
+    item.read(|text| {
+        if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(text.to_owned());
+        }
+        Err(Fault::new(format!("cannot be {}", values::quoted(text)), "write a media type such as `at+jwt`"))
+    })
 }
 
 fn key_source(section: &mut Section<'_, '_>, plain: Plain) -> Option<KeySource> {

@@ -117,6 +117,11 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// Whether this is text of no length, in quotes.
+    pub(super) fn is_blank(&self) -> bool {
+        matches!(&self.node.data, Data::Text(text) if text.is_empty())
+    }
+
     pub(super) fn is_mapping(&self) -> bool {
         matches!(self.node.data, Data::Map(_))
     }

@@ -128,6 +128,13 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(flags, [false, false, true, false]);
 }
 
+/// `""` is how the page says that a token may have no `typ`; it was refused as an empty value.
+#[test]
+fn no_token_type_is_a_token_type() {
+    let config = accept(&replaced(SAMPLE, "[at+jwt]", "[JWT, \"\"]"));
+    assert_eq!(config.issuers[0].rules.token_types, ["JWT", ""]);
+}
+
 #[test]
 fn other_forms_are_accepted() {
     for (old, new) in [

@@ -166,11 +166,24 @@ fn actors(root: Value<'_>) -> Result<Vec<String>, TokenError> {
 /// A NumericDate (RFC 7519 §2): seconds since the epoch, of which a fraction is dropped. Strings are refused, and so is
 /// whatever is before 1970 or after 9999.
 pub(super) fn date(value: Value<'_>) -> Option<UnixTime> {
-    // A double holds every second of the range, and a fraction well enough to be cut off.
-    #[expect(clippy::cast_possible_truncation, reason = "saturates, and the range is checked after")]
-    let fractional = || Some(value.as_number()?.parse::<f64>().ok()?.floor() as i64);
-    let seconds = value.as_i64().or_else(fractional)?;
+    let seconds = value.as_i64().or_else(|| whole(value.as_number()?))?;
     (0..=MAX_DATE).contains(&seconds).then(|| UnixTime::from_seconds(seconds))
+}
+
+/// The digits before the point of a number literal that is no integer. A double would round a long fraction up, and a
+/// token would live a second longer.
+fn whole(literal: &str) -> Option<i64> {
+    let (mantissa, exponent) = literal.split_once(['e', 'E']).unwrap_or((literal, "0"));
+    let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let point = i64::try_from(integer.len()).ok()?.checked_add(exponent.parse().ok()?)?;
+    if integer.starts_with('-') {
+        return None;
+    }
+    if point <= 0 {
+        return Some(0);
+    }
+    // With its point behind the last digit it would be an integer, so that this one is out of range.
+    [integer, fraction].concat().get(..usize::try_from(point).ok()?)?.parse().ok()
 }
 
 /// The declared claims that the token has. `null` is what issuers send for an attribute that nobody has filled in: it

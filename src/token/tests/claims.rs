@@ -74,6 +74,8 @@ fn dates_are_numbers_of_seconds() {
             "9223372036854775808",
             "1e999999999",
             "-0.5",
+            "-1e-400",
+            "1.5e99999999999999999999",
         ] {
             claim_refused(name, value, TokenError::ClaimType(name));
         }
@@ -84,6 +86,8 @@ fn dates_are_numbers_of_seconds() {
         ("1800000300.999", 1_800_000_300),
         ("1.8000003e9", 1_800_000_300),
         ("18000003005e-1", 1_800_000_300),
+        ("1800000300.9999999999999999", 1_800_000_300),
+        ("0.18000003009999999999999999e10", 1_800_000_300),
         ("253402300799", 253_402_300_799),
     ] {
         assert_eq!(accepted("exp", value).expires_at(), at(seconds), "{value}");
@@ -96,6 +100,8 @@ fn times_that_do_not_hold_now_are_refused() {
         ("exp", "0", TokenError::Expired),
         ("exp", "1799999970", TokenError::Expired),
         ("exp", "1799999970.9", TokenError::Expired),
+        ("exp", "1799999970.9999999999", TokenError::Expired),
+        ("exp", "1e-400", TokenError::Expired),
         ("iat", "1800000031", TokenError::IssuedInFuture),
         ("iat", "253402300799", TokenError::IssuedInFuture),
         ("nbf", "1800000031", TokenError::NotYetValid),
