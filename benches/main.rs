@@ -5,12 +5,20 @@
 //! bench bare ADDRESS       the yardstick: a server that decodes the message and answers a constant
 //! bench probe ADDRESS DIR  sends the message once and says what the answer is
 //! bench steps CONFIG DIR   CPU time of the steps of one decision, as JSON
+//! bench cold DIR           CPU time of a token that was never seen, and of its signature check alone, as JSON
+//! bench storm DIR          how long good tokens wait while others name unknown keys, as JSON
+//! bench memory DIR COUNT TOOLS GROUPS
+//!                          memory after COUNT different tokens; with TOOLS 0 all of them name unknown keys
 //! ```
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot go on ends")]
 
 mod bare;
+mod cold;
+mod desk;
+mod memory;
 mod scene;
 mod steps;
+mod storm;
 #[path = "../tests/support/tokens.rs"]
 mod tokens;
 
@@ -27,6 +35,12 @@ fn main() {
         ["bare", address] => bare::serve(address.parse().unwrap()),
         ["probe", address, folder] => bare::probe(address, Path::new(folder)),
         ["steps", config, folder] => steps::measure(Path::new(config), Path::new(folder)),
+        ["cold", folder] => cold::measure(Path::new(folder)),
+        ["storm", folder] => storm::measure(Path::new(folder)),
+        ["memory", folder, count, tools, groups] => {
+            let number = |text: &str| text.parse().unwrap();
+            memory::measure(Path::new(folder), number(count), number(tools), number(groups));
+        }
         other => panic!("see the first lines of benches/main.rs; not understood: {other:?}"),
     }
 }

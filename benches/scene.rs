@@ -20,18 +20,16 @@ const FRAME: &str = "check.bin";
 /// Bytes before the message in a gRPC frame: whether it is compressed, and its length.
 const FRAME_HEADER: usize = 5;
 
+/// The tool that is called.
+pub(crate) const TOOL: &str = "create_ticket";
+
 const BODY: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"create_ticket","arguments":{"queue":"network","priority":2,"title":"No route to the lab since noon","tags":["lab","vpn"],"notify":true},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"desk-agent","version":"3.4.0"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 
 /// Writes `keys.json` and [`FRAME`] into `folder`.
 pub(crate) fn prepare(folder: &Path) {
     let key = TestKey::new("RS256", "2026-11-signing-key");
-    let now = Clock::System.now().seconds();
-    let (issued, expires) = (now - 60, now + 6 * 3600);
-    let claims = format!(
-        r#"{{"iss":"https://id.example.com","sub":"ada","aud":"https://mcp.example.com/desk","client_id":"desk-agent","scope":"desk:read desk:write","groups":["support","emea","on-call"],"iat":{issued},"exp":{expires},"jti":"5f1c2a90-9f0e-4be0-9a53-7f9f8a"}}"#
-    );
-    let token = key.token(&key.header(), &claims);
-    let message = request(&token).encode_to_vec();
+    let token = key.token(&key.header(), &claims("ada", "5f1c2a90-9f0e-4be0-9a53-7f9f8a"));
+    let message = request(&token, TOOL).encode_to_vec();
     let length = u32::try_from(message.len()).unwrap();
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join("keys.json"), key_set(&[&key])).unwrap();
@@ -44,8 +42,30 @@ pub(crate) fn message(folder: &Path) -> Vec<u8> {
     std::fs::read(folder.join(FRAME)).unwrap().split_off(FRAME_HEADER)
 }
 
-fn request(token: &str) -> CheckRequest {
-    let length = BODY.len();
+/// The claims of somebody with three groups.
+pub(crate) fn claims(subject: &str, id: &str) -> String {
+    claims_of(subject, id, r#""support","emea","on-call""#)
+}
+
+/// The same of somebody with this many groups, named as directories name them, and otherwise one of many.
+pub(crate) fn claims_with(subject: &str, groups: usize) -> String {
+    let groups: Vec<String> =
+        (0..groups).map(|number| format!(r#""{number:08}-9f0e-4be0-9a53-7f9f8a5f1c2a""#)).collect();
+    claims_of(subject, subject, &groups.join(","))
+}
+
+fn claims_of(subject: &str, id: &str, groups: &str) -> String {
+    let now = Clock::System.now().seconds();
+    let (issued, expires) = (now - 60, now + 6 * 3600);
+    format!(
+        r#"{{"iss":"https://id.example.com","sub":"{subject}","aud":"https://mcp.example.com/desk","client_id":"desk-agent","scope":"desk:read desk:write","groups":[{groups}],"iat":{issued},"exp":{expires},"jti":"{id}"}}"#
+    )
+}
+
+/// The request with this token, for `tool`.
+pub(crate) fn request(token: &str, tool: &str) -> CheckRequest {
+    let body = BODY.replace(TOOL, tool);
+    let length = body.len();
     let headers = [
         (":authority", "mcp.example.com"),
         (":method", "POST"),
@@ -57,7 +77,7 @@ fn request(token: &str) -> CheckRequest {
         ("content-length", &length.to_string()),
         ("content-type", "application/json"),
         ("mcp-method", "tools/call"),
-        ("mcp-name", "create_ticket"),
+        ("mcp-name", tool),
         ("mcp-protocol-version", "2026-07-28"),
         ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         ("tracestate", "vendor=00f067aa0ba902b7"),
@@ -82,7 +102,7 @@ fn request(token: &str) -> CheckRequest {
         scheme: "https".to_owned(),
         size: i64::try_from(length).unwrap(),
         protocol: "HTTP/2".to_owned(),
-        raw_body: BODY.as_bytes().to_vec(),
+        raw_body: body.into_bytes(),
         ..HttpRequest::default()
     };
     let time = Timestamp { seconds: Clock::System.now().seconds(), nanos: 204_494_000 };

@@ -7,39 +7,33 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use rustix::time::{ClockId, clock_gettime};
-use toolgate::audit::{Audit, AuditSettings, DecisionId, Latency, Record, Verdict};
-use toolgate::clock::Clock;
+use toolgate::audit::{Audit, DecisionId, Latency, Record, Verdict};
 use toolgate::context::{Body, RequestContext, UnixTime};
 use toolgate::decision::server::Server;
 use toolgate::decision::{Around, Decision, Step, Use, approach, decide};
 use toolgate::envoy::check::Gate;
-use toolgate::envoy::proofs::Proofs;
 use toolgate::envoy::request;
 use toolgate::envoy::response::{About, build};
 use toolgate::envoy::tokens::{Known, Tokens};
 use toolgate::envoy::wire::{CheckRequest, Incoming, RawCheck};
 use toolgate::json::Document;
 use toolgate::mcp;
-use toolgate::metrics::Metrics;
 use toolgate::policy::Question;
 use toolgate::policy::query::RequestFacts;
 use toolgate::policy::stepup::Published;
-use toolgate::reload::Live;
 use toolgate::reload::generation::Generation;
-use toolgate::reload::load::load;
 use toolgate::token::{Credential, ProofId};
 
+use crate::desk::{MESSAGE_LIMIT, gate};
+
 /// Samples of each step; their median counts.
-const SAMPLES: usize = 15;
+pub(crate) const SAMPLES: usize = 15;
 
 /// Microseconds of CPU that one sample takes at least.
 const SAMPLE_MICROS: f64 = 20_000.0;
 
 /// Inputs that are made at a time, outside of what is measured.
 const BATCH: usize = 64;
-
-/// The message limit; larger than the message.
-const MESSAGE_LIMIT: usize = 1024 * 1024;
 
 /// One step and its microseconds.
 type Row = (&'static str, f64);
@@ -70,20 +64,12 @@ pub(crate) fn measure(config: &Path, folder: &Path) {
 
 impl Bench {
     fn new(config: &Path, folder: &Path) -> Self {
-        let (clock, metrics) = (Clock::System, Arc::new(Metrics::new("bench")));
-        let now = clock.now();
-        let settings = AuditSettings { file: Some(folder.join("steps.jsonl")), ..AuditSettings::default() };
-        let audit = Arc::new(Audit::open(&settings, now).unwrap());
-        let loaded = load(config).unwrap();
-        let first = Generation::start(loaded, None, &metrics, now).unwrap();
-        let live = Arc::new(Live::new(first, config.to_owned(), metrics.clone(), audit.clone(), clock.clone()));
-        let generation = live.current();
+        let gate = gate(config, &folder.join("steps.jsonl"));
+        let now = gate.clock.now();
+        let generation = gate.live.current();
         let bytes = Bytes::from(crate::scene::message(folder));
         let context = request::context(read(bytes.clone()), None);
-        let tokens = Tokens::default();
-        let known = caller(&tokens, &generation, &context, &audit, now);
-        let gate =
-            Gate { live, tokens, proofs: Proofs::default(), audit, metrics, clock, message_limit: MESSAGE_LIMIT };
+        let known = caller(&gate.tokens, &generation, &context, &gate.audit, now);
         let credential = approach(&generation.rules, &context).unwrap().credential;
         Self { gate, generation, bytes, context, credential, known, now }
     }
@@ -221,7 +207,7 @@ impl Around for Nothing {
     }
 }
 
-fn read(bytes: Bytes) -> CheckRequest {
+pub(crate) fn read(bytes: Bytes) -> CheckRequest {
     match RawCheck::new(bytes).read(MESSAGE_LIMIT) {
         Incoming::Request(request) => request,
         Incoming::Undecodable | Incoming::TooLarge => panic!("the message cannot be read"),
@@ -245,23 +231,29 @@ fn caller(
 /// Microseconds of CPU of one `run`, the median of [`SAMPLES`]. What `prepare` makes is not counted; what `run` returns
 /// is, until it is dropped.
 fn sample<T, R>(mut prepare: impl FnMut() -> T, mut run: impl FnMut(T) -> R) -> f64 {
-    let mut samples: Vec<f64> = (0..SAMPLES)
-        .map(|_| {
-            let (mut micros, mut runs) = (0.0, 0);
-            while micros < SAMPLE_MICROS {
-                let inputs: Vec<T> = (0..BATCH).map(|_| prepare()).collect();
-                let began = cpu_micros();
-                for input in inputs {
-                    drop(black_box(run(black_box(input))));
-                }
-                micros += cpu_micros() - began;
-                runs += BATCH;
-            }
-            micros / runs as f64
-        })
-        .collect();
-    samples.sort_by(f64::total_cmp);
-    samples.get(SAMPLES / 2).copied().unwrap()
+    median((0..SAMPLES).map(|_| sample_once(&mut prepare, &mut run)))
+}
+
+/// One sample of it.
+pub(crate) fn sample_once<T, R>(mut prepare: impl FnMut() -> T, mut run: impl FnMut(T) -> R) -> f64 {
+    let (mut micros, mut runs) = (0.0, 0);
+    while micros < SAMPLE_MICROS {
+        let inputs: Vec<T> = (0..BATCH).map(|_| prepare()).collect();
+        let began = cpu_micros();
+        for input in inputs {
+            drop(black_box(run(black_box(input))));
+        }
+        micros += cpu_micros() - began;
+        runs += BATCH;
+    }
+    micros / runs as f64
+}
+
+/// The middle one, of the upper half if there are two.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap()
 }
 
 /// CPU time of this thread.

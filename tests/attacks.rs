@@ -104,7 +104,7 @@ fn shape() -> Expected {
 }
 
 fn not_a_bearer_token() -> Expected {
-    invalid("the credential is not a bearer token")
+    invalid("the credential is not an access token")
 }
 
 fn too_long(what: &str) -> Expected {

@@ -1,5 +1,11 @@
 use std::fmt;
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
+    RsaParameters, VerificationAlgorithm,
+};
+
 /// A signature algorithm of RFC 7518 §3.1 or RFC 8037 §3.1. Asymmetric only: with a symmetric one whoever can verify a
 /// token can also make one, and `none` is not a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +28,15 @@ pub enum Algorithm {
     PS512,
     /// Ed25519; Ed448, which shares the name, is not supported.
     EdDSA,
+}
+
+/// What the signature library calls an algorithm: keys of the two kinds are given to it in different forms.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Verification {
+    /// For a modulus and an exponent.
+    Rsa(&'static RsaParameters),
+    /// For a point on a curve.
+    Point(&'static dyn VerificationAlgorithm),
 }
 
 impl Algorithm {
@@ -61,18 +76,19 @@ impl Algorithm {
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
     }
 
-    /// The same algorithm as the signature library names it.
-    pub(super) const fn library(self) -> jsonwebtoken::Algorithm {
+    /// How the signature library verifies it. RSA keys have 2048 to 8192 bits; ECDSA signatures are the two numbers one
+    /// behind the other (RFC 7518 §3.4), not DER.
+    pub(super) fn verification(self) -> Verification {
         match self {
-            Self::ES256 => jsonwebtoken::Algorithm::ES256,
-            Self::ES384 => jsonwebtoken::Algorithm::ES384,
-            Self::RS256 => jsonwebtoken::Algorithm::RS256,
-            Self::RS384 => jsonwebtoken::Algorithm::RS384,
-            Self::RS512 => jsonwebtoken::Algorithm::RS512,
-            Self::PS256 => jsonwebtoken::Algorithm::PS256,
-            Self::PS384 => jsonwebtoken::Algorithm::PS384,
-            Self::PS512 => jsonwebtoken::Algorithm::PS512,
-            Self::EdDSA => jsonwebtoken::Algorithm::EdDSA,
+            Self::ES256 => Verification::Point(&ECDSA_P256_SHA256_FIXED),
+            Self::ES384 => Verification::Point(&ECDSA_P384_SHA384_FIXED),
+            Self::RS256 => Verification::Rsa(&RSA_PKCS1_2048_8192_SHA256),
+            Self::RS384 => Verification::Rsa(&RSA_PKCS1_2048_8192_SHA384),
+            Self::RS512 => Verification::Rsa(&RSA_PKCS1_2048_8192_SHA512),
+            Self::PS256 => Verification::Rsa(&RSA_PSS_2048_8192_SHA256),
+            Self::PS384 => Verification::Rsa(&RSA_PSS_2048_8192_SHA384),
+            Self::PS512 => Verification::Rsa(&RSA_PSS_2048_8192_SHA512),
+            Self::EdDSA => Verification::Point(&ED25519),
         }
     }
 }

@@ -137,7 +137,7 @@ pub(super) fn verify(text: &str, proven: &Proven<'_>, rules: &DpopRules, now: Un
     if !key.has(algorithm) {
         return Err(ProofError::Algorithm);
     }
-    if key.verifies(algorithm, proof.signed, proof.signature) { Ok(id) } else { Err(ProofError::Signature) }
+    if key.verifies(algorithm, proof.signed, &proof.signature) { Ok(id) } else { Err(ProofError::Signature) }
 }
 
 fn check_claims(

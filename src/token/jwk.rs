@@ -1,17 +1,14 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, VerificationAlgorithm,
-};
+use aws_lc_rs::signature::{ParsedPublicKey, RsaPublicKeyComponents};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::DecodingKey;
 use thiserror::Error;
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, Verification};
 use super::jws::MAX_KEY_NAME;
-use super::keys::Key;
+use super::keys::{Key, Verifier};
 use crate::json::Value;
 
 /// The identity of a public key: its RFC 7638 thumbprint with SHA-256, the same whatever the key is called.
@@ -71,10 +68,10 @@ pub(super) fn read(jwk: Value<'_>) -> Result<Key, Unusable> {
     check_use(jwk)?;
     let kind = text(jwk.get("kty").ok_or(Unusable::Kind)?, Unusable::Kind)?;
     let curve = jwk.get("crv").map(|value| text(value, Unusable::Kind)).transpose()?;
-    let (possible, id, library): (&[Algorithm], _, _) = match (kind.as_str(), curve.as_deref()) {
+    let Public { possible, id, material } = match (kind.as_str(), curve.as_deref()) {
         ("RSA", None) => rsa(jwk)?,
-        ("EC", Some("P-256")) => elliptic(jwk, "P-256", 32, &ECDSA_P256_SHA256_FIXED, &[Algorithm::ES256])?,
-        ("EC", Some("P-384")) => elliptic(jwk, "P-384", 48, &ECDSA_P384_SHA384_FIXED, &[Algorithm::ES384])?,
+        ("EC", Some("P-256")) => elliptic(jwk, "P-256", 32, &[Algorithm::ES256])?,
+        ("EC", Some("P-384")) => elliptic(jwk, "P-384", 48, &[Algorithm::ES384])?,
         ("OKP", Some("Ed25519")) => edwards(jwk)?,
         _ => return Err(Unusable::Kind),
     };
@@ -88,7 +85,8 @@ pub(super) fn read(jwk: Value<'_>) -> Result<Key, Unusable> {
             vec![named]
         }
     };
-    Ok(Key::new(name, id, algorithms, library))
+    let verifiers: Result<_, _> = algorithms.into_iter().map(|algorithm| verifier(&material, algorithm)).collect();
+    Ok(Key::new(name, id, verifiers?))
 }
 
 impl KeyId {
@@ -131,9 +129,33 @@ fn check_use(jwk: Value<'_>) -> Result<(), Unusable> {
     if for_signatures && may_verify { Ok(()) } else { Err(Unusable::Use) }
 }
 
-type Material = (&'static [Algorithm], KeyId, DecodingKey);
+/// A public key whose members are sound, and the algorithms that its kind can have.
+struct Public {
+    possible: &'static [Algorithm],
+    id: KeyId,
+    material: Material,
+}
 
-fn rsa(jwk: Value<'_>) -> Result<Material, Unusable> {
+/// A public key as the signature library takes it.
+enum Material {
+    Rsa(RsaPublicKeyComponents<Vec<u8>>),
+    /// The uncompressed point (SEC 1 §2.3.3), or the bytes of RFC 8032 §5.1.2.
+    Point(Vec<u8>),
+}
+
+/// The key made ready for `algorithm`, once and for all its tokens. A point off its curve is found here.
+fn verifier(material: &Material, algorithm: Algorithm) -> Result<Verifier, Unusable> {
+    let key = match (material, algorithm.verification()) {
+        (Material::Rsa(components), Verification::Rsa(parameters)) => components.to_parsed_public_key(parameters),
+        (Material::Point(point), Verification::Point(curve)) => ParsedPublicKey::new(curve, point),
+        (Material::Rsa(_), Verification::Point(_)) | (Material::Point(_), Verification::Rsa(_)) => {
+            return Err(Unusable::Algorithm);
+        }
+    };
+    Ok(Verifier { algorithm, key: key.map_err(|_| Unusable::Material)? })
+}
+
+fn rsa(jwk: Value<'_>) -> Result<Public, Unusable> {
     let modulus = unsigned(jwk, "n")?;
     let exponent = unsigned(jwk, "e")?;
     if !(MIN_MODULUS_BITS..=MAX_MODULUS_BITS).contains(&bits(&modulus)) {
@@ -150,35 +172,22 @@ fn rsa(jwk: Value<'_>) -> Result<Material, Unusable> {
     }
     let (n, e) = (URL_SAFE_NO_PAD.encode(&modulus), URL_SAFE_NO_PAD.encode(&exponent));
     let id = KeyId::of(&format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#));
-    Ok((&Algorithm::RSA, id, DecodingKey::from_rsa_raw_components(&modulus, &exponent)))
+    let material = Material::Rsa(RsaPublicKeyComponents { n: modulus, e: exponent });
+    Ok(Public { possible: &Algorithm::RSA, id, material })
 }
 
-fn elliptic(
-    jwk: Value<'_>,
-    curve: &str,
-    size: usize,
-    verifier: &'static dyn VerificationAlgorithm,
-    algorithms: &'static [Algorithm],
-) -> Result<Material, Unusable> {
+fn elliptic(jwk: Value<'_>, curve: &str, size: usize, possible: &'static [Algorithm]) -> Result<Public, Unusable> {
     let (x, y) = (exactly(jwk, "x", size)?, exactly(jwk, "y", size)?);
     let point = [[4].as_slice(), &x, &y].concat();
-    check_public(verifier, &point)?;
     let (x, y) = (URL_SAFE_NO_PAD.encode(&x), URL_SAFE_NO_PAD.encode(&y));
     let id = KeyId::of(&format!(r#"{{"crv":"{curve}","kty":"EC","x":"{x}","y":"{y}"}}"#));
-    Ok((algorithms, id, DecodingKey::from_ec_der(&point)))
+    Ok(Public { possible, id, material: Material::Point(point) })
 }
 
-fn edwards(jwk: Value<'_>) -> Result<Material, Unusable> {
+fn edwards(jwk: Value<'_>) -> Result<Public, Unusable> {
     let x = exactly(jwk, "x", 32)?;
-    check_public(&ED25519, &x)?;
     let id = KeyId::of(&format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, URL_SAFE_NO_PAD.encode(&x)));
-    Ok((&[Algorithm::EdDSA], id, DecodingKey::from_ed_der(&x)))
-}
-
-/// The signature library looks at a key only when it verifies with it: a point off its curve is refused here, so that it
-/// does not count as a usable key.
-fn check_public(verifier: &'static dyn VerificationAlgorithm, bytes: &[u8]) -> Result<(), Unusable> {
-    ParsedPublicKey::new(verifier, bytes).map(|_| ()).map_err(|_| Unusable::Material)
+    Ok(Public { possible: &[Algorithm::EdDSA], id, material: Material::Point(x) })
 }
 
 fn bytes(jwk: Value<'_>, member: &str) -> Result<Vec<u8>, Unusable> {

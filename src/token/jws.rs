@@ -26,8 +26,8 @@ const REFUSED: [&str; 5] = ["crit", "b64", "zip", "enc", "cty"];
 pub(super) struct Jws<'a> {
     /// What is signed: header, dot and payload as they were sent.
     pub(super) signed: &'a str,
-    /// The signature, as it was sent; canonical base64url.
-    pub(super) signature: &'a str,
+    /// The decoded signature.
+    pub(super) signature: Vec<u8>,
     /// The decoded payload.
     pub(super) payload: Vec<u8>,
     /// The decoded header.
@@ -56,7 +56,7 @@ impl<'a> Jws<'a> {
         if header.len() > MAX_HEADER {
             return Err(TokenError::TooLong("header"));
         }
-        let (header_text, payload, _) = (decode(header)?, decode(payload)?, decode(signature)?);
+        let (header_text, payload, signature) = (decode(header)?, decode(payload)?, decode(signature)?);
         let header = Header::parse(&header_text)?;
         Ok(Self { signed, signature, payload, header_text, header })
     }

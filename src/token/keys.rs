@@ -1,6 +1,7 @@
 use std::collections::HashSet;
+use std::fmt;
 
-use jsonwebtoken::DecodingKey;
+use aws_lc_rs::signature::ParsedPublicKey;
 use thiserror::Error;
 
 use super::algorithm::Algorithm;
@@ -28,12 +29,18 @@ pub struct KeySet {
 }
 
 /// One public key, ready to verify. It has no equality: compare its [`KeyId`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Key {
     name: Option<String>,
     id: KeyId,
-    algorithms: Vec<Algorithm>,
-    library: DecodingKey,
+    verifiers: Vec<Verifier>,
+}
+
+/// A key made ready for one algorithm that it has.
+#[derive(Clone)]
+pub(super) struct Verifier {
+    pub(super) algorithm: Algorithm,
+    pub(super) key: ParsedPublicKey,
 }
 
 /// A key of the set that was left out.
@@ -110,7 +117,7 @@ impl KeySet {
         let mut fitting = self
             .keys
             .iter()
-            .filter(|key| key.algorithms.contains(&algorithm) && (kid.is_none() || key.name.as_deref() == kid));
+            .filter(|key| key.verifier(algorithm).is_some() && (kid.is_none() || key.name.as_deref() == kid));
         fitting.next().filter(|_| fitting.next().is_none())
     }
 
@@ -137,13 +144,13 @@ impl KeySet {
 }
 
 impl Key {
-    pub(super) fn new(name: Option<String>, id: KeyId, algorithms: Vec<Algorithm>, library: DecodingKey) -> Self {
-        Self { name, id, algorithms, library }
+    pub(super) fn new(name: Option<String>, id: KeyId, verifiers: Vec<Verifier>) -> Self {
+        Self { name, id, verifiers }
     }
 
     /// Whether it is a key of `algorithm`.
     pub(super) fn has(&self, algorithm: Algorithm) -> bool {
-        self.algorithms.contains(&algorithm)
+        self.verifier(algorithm).is_some()
     }
 
     /// The key's thumbprint.
@@ -151,11 +158,22 @@ impl Key {
         &self.id
     }
 
-    /// Whether `signature`, which is canonical base64url, is this key's over `signed` with an algorithm it has. Not made
-    /// for secrets, so that its time may depend on its input.
-    pub(super) fn verifies(&self, algorithm: Algorithm, signed: &str, signature: &str) -> bool {
-        let verified = jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &self.library, algorithm.library());
-        matches!(verified, Ok(true))
+    fn verifier(&self, algorithm: Algorithm) -> Option<&Verifier> {
+        self.verifiers.iter().find(|verifier| verifier.algorithm == algorithm)
+    }
+
+    /// Whether `signature` is this key's over `signed` with an algorithm it has. Not made for secrets, so that its time may
+    /// depend on its input.
+    pub(super) fn verifies(&self, algorithm: Algorithm, signed: &str, signature: &[u8]) -> bool {
+        self.verifier(algorithm).is_some_and(|verifier| verifier.key.verify_sig(signed.as_bytes(), signature).is_ok())
+    }
+}
+
+/// The thumbprint stands for the key material.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let algorithms: Vec<Algorithm> = self.verifiers.iter().map(|verifier| verifier.algorithm).collect();
+        f.debug_struct("Key").field("name", &self.name).field("id", &self.id).field("algorithms", &algorithms).finish()
     }
 }
 

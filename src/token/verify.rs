@@ -109,7 +109,7 @@ pub(super) fn authenticate<'k>(jws: &Jws<'_>, rules: &IssuerRules, keys: &'k Key
             TokenError::UnknownKey
         });
     };
-    if key.verifies(algorithm, jws.signed, jws.signature) { Ok(key) } else { Err(TokenError::Signature) }
+    if key.verifies(algorithm, jws.signed, &jws.signature) { Ok(key) } else { Err(TokenError::Signature) }
 }
 
 /// `typ` as a media type without `application/`, which it may leave out if no other slash follows (RFC 7515 §4.1.9).

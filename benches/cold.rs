@@ -1,0 +1,82 @@
+//! CPU time of a token that was never seen, beside that of the signature check alone: what toolgate adds to it.
+
+use std::path::Path;
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use prost::Message;
+use toolgate::decision::approach;
+use toolgate::envoy::request;
+use toolgate::envoy::tokens::Lookup;
+
+use crate::desk::Desk;
+use crate::scene;
+use crate::steps::{SAMPLES, median, read, sample_once};
+use crate::tokens::TestKey;
+
+/// Prints an object with `cold`, `raw` and their difference in microseconds for each algorithm. Samples are taken in turn.
+pub(crate) fn measure(folder: &Path) {
+    let desk = Desk::new(folder);
+    let rows: Vec<String> = desk.keys.iter().map(|key| row(&desk, key)).collect();
+    println!("{{\n{}\n}}", rows.join(",\n"));
+}
+
+fn row(desk: &Desk, key: &TestKey) -> String {
+    let generation = desk.gate.live.current();
+    let now = desk.gate.clock.now();
+    let parsed = public(key);
+    let (signed, signature) = {
+        let token = token(key, "raw");
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        (signed.to_owned(), URL_SAFE_NO_PAD.decode(signature).unwrap())
+    };
+    let mut number = 0;
+    let mut samples = Vec::new();
+    for _ in 0..SAMPLES {
+        let prepare = || {
+            number += 1;
+            let message = scene::request(&token(key, &number.to_string()), scene::TOOL).encode_to_vec();
+            request::context(read(message.into()), None)
+        };
+        let cold = sample_once(prepare, |context| {
+            let admitted = approach(&generation.rules, &context).unwrap();
+            let fingerprint = |token: &[u8]| desk.gate.audit.fingerprint(token);
+            let (lookup, known) =
+                desk.gate.tokens.caller(&admitted.credential, admitted.server, &generation, now, fingerprint);
+            assert!(lookup == Lookup::Miss && known.is_ok(), "{known:?}");
+            known
+        });
+        let raw = sample_once(|| (), |()| parsed.verify_sig(signed.as_bytes(), &signature).unwrap());
+        samples.push((cold, raw));
+    }
+    let cold = median(samples.iter().map(|(cold, _)| *cold));
+    let raw = median(samples.iter().map(|(_, raw)| *raw));
+    let added = median(samples.iter().map(|(cold, raw)| cold - raw));
+    format!("  \"{}\": {{\"cold\": {cold:.2}, \"raw\": {raw:.2}, \"added\": {added:.2}}}", key.alg)
+}
+
+fn token(key: &TestKey, id: &str) -> String {
+    key.token(&key.header(), &scene::claims("ada", id))
+}
+
+/// The key as the signature library reads it once and for all.
+fn public(key: &TestKey) -> ParsedPublicKey {
+    let material = key.material();
+    let member = |name: &str| {
+        let (_, rest) = material.split_once(&format!("\"{name}\":\"")).unwrap();
+        URL_SAFE_NO_PAD.decode(rest.split('"').next().unwrap()).unwrap()
+    };
+    match key.alg {
+        "RS256" => RsaPublicKeyComponents { n: member("n"), e: member("e") }
+            .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
+            .unwrap(),
+        "ES256" => {
+            ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [vec![4], member("x"), member("y")].concat()).unwrap()
+        }
+        "EdDSA" => ParsedPublicKey::new(&ED25519, member("x")).unwrap(),
+        other => panic!("no such key here: {other}"),
+    }
+}

@@ -1,0 +1,98 @@
+//! A gate in this process whose issuer's private keys are at hand, to make tokens as they are needed: what the parts
+//! about tokens measure.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+use toolgate::audit::{Audit, AuditSettings};
+use toolgate::clock::Clock;
+use toolgate::context::UnixTime;
+use toolgate::envoy::check::Gate;
+use toolgate::envoy::proofs::Proofs;
+use toolgate::envoy::tokens::Tokens;
+use toolgate::envoy::wire::RawCheck;
+use toolgate::metrics::Metrics;
+use toolgate::reload::Live;
+use toolgate::reload::generation::Generation;
+use toolgate::reload::load::load;
+
+use crate::scene;
+use crate::tokens::{TestKey, key_set};
+
+/// The message limit; larger than any message here.
+pub(crate) const MESSAGE_LIMIT: usize = 1024 * 1024;
+
+const CONFIG: &str = r#"
+listen: {grpc: "127.0.0.1:0"}
+client_address: peer
+policies: policies
+issuers:
+- {name: corp, issuer: "https://id.example.com", jwks: {file: keys.json}, groups: /groups}
+servers:
+- {name: desk, resource: "https://mcp.example.com/desk", issuers: [corp]}
+audit: {file: {path: audit.jsonl}}
+"#;
+
+const POLICY: &str = "@id(\"all\")\npermit (principal, action, resource);\n";
+
+/// The gate and the keys.
+pub(crate) struct Desk {
+    pub(crate) gate: Gate,
+    pub(crate) keys: [TestKey; 3],
+    audit: PathBuf,
+}
+
+impl Desk {
+    /// Writes a configuration into `folder` and loads it.
+    pub(crate) fn new(folder: &Path) -> Self {
+        let keys = ["RS256", "ES256", "EdDSA"].map(|alg| TestKey::new(alg, alg));
+        let config = folder.join("toolgate.yaml");
+        std::fs::create_dir_all(folder.join("policies")).unwrap();
+        std::fs::write(&config, CONFIG).unwrap();
+        std::fs::write(folder.join("policies/all.cedar"), POLICY).unwrap();
+        std::fs::write(folder.join("keys.json"), key_set(&keys.each_ref())).unwrap();
+        let audit = folder.join("audit.jsonl");
+        Self { gate: gate(&config, &audit), keys, audit }
+    }
+
+    /// The key for Ed25519, which signs fastest.
+    pub(crate) fn fastest(&self) -> &TestKey {
+        self.keys.last().unwrap()
+    }
+
+    /// Asks the gate; whether it allowed.
+    pub(crate) fn ask(&self, message: Bytes) -> bool {
+        self.gate.answer(RawCheck::new(message), None).status.unwrap_or_default().code == 0
+    }
+
+    /// Empties the audit file, so that the disk does not fill up.
+    pub(crate) fn forget_records(&self) {
+        std::fs::OpenOptions::new().write(true).open(&self.audit).unwrap().set_len(0).unwrap();
+    }
+}
+
+/// The message with this token, asking for `tool`.
+pub(crate) fn message(token: &str, tool: &str) -> Bytes {
+    scene::request(token, tool).encode_to_vec().into()
+}
+
+/// The gate that `config` describes, with its records in the file `audit`.
+pub(crate) fn gate(config: &Path, audit: &Path) -> Gate {
+    let (clock, metrics) = (Clock::System, Arc::new(Metrics::new("bench")));
+    let now: UnixTime = clock.now();
+    let settings = AuditSettings { file: Some(audit.to_owned()), ..AuditSettings::default() };
+    let audit = Arc::new(Audit::open(&settings, now).unwrap());
+    let first = Generation::start(load(config).unwrap(), None, &metrics, now).unwrap();
+    let live = Arc::new(Live::new(first, config.to_owned(), metrics.clone(), audit.clone(), clock.clone()));
+    Gate {
+        live,
+        tokens: Tokens::default(),
+        proofs: Proofs::default(),
+        audit,
+        metrics,
+        clock,
+        message_limit: MESSAGE_LIMIT,
+    }
+}
