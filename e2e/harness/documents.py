@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import http.server
 import json
 import ssl
@@ -12,10 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from harness.certificates import self_signed
 
 HOST = "localhost"
 PATH = "/client.json"
@@ -32,7 +28,7 @@ class Document:
 @contextlib.contextmanager
 def client_document(redirect_url: str, folder: Path) -> Iterator[Document]:
     """Serves the document of a public client, with a certificate made on the spot."""
-    certificate, key = _certificate(folder)
+    certificate, key = self_signed(HOST, folder / "document")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
@@ -71,27 +67,3 @@ def _handler(url: str, redirect_url: str) -> type[http.server.BaseHTTPRequestHan
             pass
 
     return Handler
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for the host, and its key: whoever trusts the one trusts the place."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "document.crt", folder / "document.key"
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, *private))
-    return files

@@ -50,8 +50,10 @@ def render_envoy(
     admin: int,
     clusters: Mapping[str, int],
     domains: list[str] | None = None,
+    adapt: Callable[[dict[str, Any]], None] | None = None,
 ) -> Path:
-    """Writes an example for this machine: its ports, and nothing else unless `domains` are given.
+    """Writes an example for this machine: its ports, and nothing else unless `domains` are given; `adapt` changes the
+    listener.
 
     A cluster is found by the name of its server: `weather` is `weather`, `outbound|80||weather.mcp.svc…` and
     `httproute/mcp/weather/rule/0`; toolgate's is the one that speaks HTTP/2.
@@ -69,6 +71,8 @@ def render_envoy(
         chain = (only.get("filter_chains") or [only["default_filter_chain"]])[0]
         (host,) = chain["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
         host["domains"] = domains
+    if adapt is not None:
+        adapt(only)
     target.write_text(yaml.safe_dump(config, sort_keys=False))
     return target
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,8 +137,16 @@ def mcp_servers(folder: Path, names: list[str]) -> Iterator[dict[str, parts.McpS
 
 
 @contextlib.contextmanager
-def running(shape: Shape, servers: Mapping[str, parts.McpServer], folder: Path) -> Iterator[Stack]:
-    """toolgate and Envoy of a shape, in front of servers that run already."""
+def running(
+    shape: Shape,
+    servers: Mapping[str, parts.McpServer],
+    folder: Path,
+    *,
+    amend: Callable[[dict[str, Any]], None] | None = None,
+    listener_amend: Callable[[dict[str, Any]], None] | None = None,
+) -> Iterator[Stack]:
+    """toolgate and Envoy of a shape, in front of servers that run already, with changes to toolgate's configuration and to
+    Envoy's listener."""
     folder.mkdir(parents=True, exist_ok=True)
     listener, envoy_admin, grpc, admin = free_ports(4)
     issuer = Issuer()
@@ -146,11 +154,13 @@ def running(shape: Shape, servers: Mapping[str, parts.McpServer], folder: Path) 
 
     def adapt(settings: dict[str, Any]) -> None:
         settings["issuers"][0]["jwks"] = {"file": str(keys)}
+        if amend is not None:
+            amend(settings)
 
     config = parts.render_toolgate(shape.example, shape.config, folder / "files", grpc=grpc, admin=admin, adapt=adapt)
     ports = {"toolgate": grpc, **{name: server.port for name, server in servers.items()}}
     envoy_yaml = parts.render_envoy(
-        shape.envoy, folder / "envoy.yaml", listener=listener, admin=envoy_admin, clusters=ports
+        shape.envoy, folder / "envoy.yaml", listener=listener, admin=envoy_admin, clusters=ports, adapt=listener_amend
     )
     with contextlib.ExitStack() as stack:
         toolgate = parts.Toolgate.start(config, admin, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -43,10 +44,21 @@ class Answer:
 
 
 def send(
-    port: int, method: str, path: str, headers: Headers = (), body: bytes | None = None, *, chunked: bool = False
+    port: int,
+    method: str,
+    path: str,
+    headers: Headers = (),
+    body: bytes | None = None,
+    *,
+    chunked: bool = False,
+    tls: ssl.SSLContext | None = None,
 ) -> Answer:
     """Sends one request to a port of loopback. `Host` is the caller's to give; a body gets its length or is chunked."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
+    connection = (
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=LIMIT_S, context=tls)
+        if tls
+        else http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
+    )
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in headers:

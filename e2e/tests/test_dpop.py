@@ -15,8 +15,6 @@ from harness.oauth import AuthorizationServer, OAuthStack, authorizing
 from harness.parts import McpServer
 from harness.wire import Answer
 
-pytestmark = pytest.mark.skip(reason="toolgate does not accept `dpop` in its configuration yet")
-
 FORECAST = mcp.call("get_forecast", city="Oslo")
 (TS2,) = (sdk for sdk in mcp.OAUTH_SDKS if sdk.name == "ts2")
 
