@@ -6,7 +6,7 @@ PYTHON := .tools/mcp2/bin/python
 # costs less than a second set of objects for the sake of the suite.
 BINARY := target/release/toolgate
 
-.PHONY: help build test unit e2e demo bench fmt lint tools clean
+.PHONY: help build test unit mutants e2e demo bench fmt lint tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test: unit e2e ## everything: the Rust suite, then the real Envoy and real MCP c
 
 unit: ## the Rust suite
 	cargo test --locked
+
+mutants: ## whether a test notices each guard of the token path that is switched off; half an hour; ARGS="--only jws" picks
+	python3 scripts/mutants.py --target target/mutants $(ARGS)
 
 e2e: build tools ## the real Envoy and real MCP clients only; ARGS="-k denied" picks
 	TOOLGATE=$(CURDIR)/$(BINARY) $(PYTHON) -m pytest e2e $(ARGS)

@@ -1,31 +1,38 @@
 """Switches off one guard of the token path after another, and tells whether a test notices.
 
-    python3 scripts/mutants.py [--target FOLDER] [--only WORD] [--list] [--before "flock FILE"]
+    python3 scripts/mutants.py [--target FOLDER] [--only WORD] [--list] [--batch N] [--lock FILE]
 
-The guards are in `scripts/mutants.toml`. The work is done in a copy of the tree, with a target folder of its own, which is
-kept when it is named, so that the next run begins warm. For each guard the test that must fail is run; if it passes, so
-are all tests of tokens. Exits with 1 if a guard is missed by all of them, does not compile without, or is not in its file
-exactly once.
+The guards are in `scripts/mutants.toml`, each with the test that must fail without it. The work is done in a copy of the
+tree, with a target folder of its own that is kept when it is named, so that the next run begins warm. Exits with 1 if a
+test passes although its guard is gone, if the rest does not compile, or if a guard is not in its file exactly once.
+
+Where a machine is shared, `--lock` holds a file's lock while it compiles, for `--batch` guards at a time.
 """
 
 from __future__ import annotations
 
 import argparse
-import shlex
+import contextlib
+import fcntl
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "scripts/mutants.toml"
 
-# Whatever else could notice, tried in this order if the named test does not.
-FALLBACKS = ["attacks", "lib token::", "answers", "reload"]
+# What the attacks alone need of `tests/tests.rs`: most of the time goes into compiling and linking it.
+NEEDED = {"attacks", "support"}
+
+# This crate without debug information compiles and links sooner; what it depends on stays as it was built.
+LEAN = ["--config", "profile.dev.package.toolgate.debug=0"]
 
 # A mutant may make a test wait for ever.
 PATIENCE = 300
@@ -48,29 +55,54 @@ class Mutant:
             raise SystemExit(f"{self.name}: its text is {found} times in {self.file}")
         return text.replace(self.old, self.new)
 
+    @property
+    def kind(self) -> str:
+        """Which binary has the test: the attacks alone, all integration tests, or the unit tests."""
+        if self.by.startswith("lib "):
+            return "lib"
+        return "attacks" if self.by.startswith("attacks::") else "tests"
+
+    @property
+    def test(self) -> str:
+        """The test's name within its binary."""
+        return self.by.removeprefix("lib ")
+
 
 @dataclass
 class Tree:
-    """A copy of the sources, and how cargo is called on it."""
+    """A copy of the sources, and where it is built."""
 
     root: Path
     target: Path
-    before: list[str]
 
-    def test(self, which: str, *, build_only: bool = False) -> subprocess.CompletedProcess[str]:
-        """Builds and runs the tests that `which` names."""
-        selector, name = (["--lib"], which[4:]) if which.startswith("lib ") else (["--test", "tests"], which)
-        command = ["cargo", "test", "--locked", "--quiet", "--target-dir", str(self.target), *selector]
-        build = subprocess.run([*self.before, *command, "--no-run"], cwd=self.root, capture_output=True, text=True)
-        if build.returncode != 0 or build_only:
-            build.returncode = -1 if build.returncode != 0 else 0
-            return build
-        try:
-            return subprocess.run(
-                [*command, name], cwd=self.root, capture_output=True, text=True, timeout=PATIENCE, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(command, 1, "", "it did not end")
+    def build(self, kind: str, to: Path) -> str:
+        """Builds the tests of `kind`, and copies the binary to `to`; what is wrong, or nothing."""
+        selector = ["--lib"] if kind == "lib" else ["--test", "tests"]
+        command = ["cargo", "test", "--locked", "--no-run", "--message-format=json", "--target-dir", str(self.target)]
+        ended = subprocess.run([*command, *LEAN, *selector], cwd=self.root, capture_output=True, text=True, check=False)
+        messages = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
+        if ended.returncode != 0:
+            errors = [m["message"]["rendered"] for m in messages if m.get("message", {}).get("level") == "error"]
+            return "\n".join(errors) or ended.stderr
+        (executable,) = [m["executable"] for m in messages if m.get("executable") and m["profile"]["test"]]
+        shutil.copy2(executable, to)
+        return ""
+
+    def list_modules(self, *, needed_only: bool) -> None:
+        """Writes the list of the integration tests' modules: all, or those that the attacks need."""
+        lines = (ROOT / "tests/tests.rs").read_text().splitlines(keepends=True)
+        modules = {line: line.removeprefix("mod ").split(";")[0] for line in lines if line.startswith("mod ")}
+        kept = [line for line in lines if not needed_only or line not in modules or modules[line] in NEEDED]
+        (self.root / "tests/tests.rs").write_text("".join(kept))
+
+
+@dataclass
+class Result:
+    """What became of one mutant."""
+
+    mutant: Mutant
+    noticed: bool
+    what: str
 
 
 def read_table() -> list[Mutant]:
@@ -89,20 +121,69 @@ def copy_tree(to: Path) -> None:
             shutil.copy2(source, target)
 
 
-def judge(tree: Tree, mutant: Mutant) -> tuple[bool, str]:
-    """Whether a test notices, and what is to be said about it."""
-    for which in [mutant.by, *FALLBACKS]:
-        ended = tree.test(which)
-        output = ended.stdout + ended.stderr
-        if ended.returncode == -1:
-            return False, "does not compile:\n" + "\n".join(output.splitlines()[-30:])
-        if ended.returncode != 0:
-            how = "lets in" if '("allow", "")' in output else "answers otherwise"
-            late = "" if which == mutant.by else f", though not by {mutant.by}"
-            return True, f"{how}, noticed by {which}{late}"
-        if "0 passed" in output and which == mutant.by:
-            return False, f"no test is called {which}"
-    return False, "SURVIVES"
+@contextlib.contextmanager
+def locked(path: Path | None) -> Iterator[None]:
+    """Holds the lock of `path`, if there is one."""
+    if path is None:
+        yield
+        return
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def run(tree: Tree, binary: Path, test: str) -> tuple[bool, str]:
+    """Whether the test passes, and what it says."""
+    try:
+        ended = subprocess.run(
+            [binary, test], cwd=tree.root, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False, "it did not end"
+    if "running 0 tests" in ended.stdout:
+        raise SystemExit(f"no test is called {test}")
+    return ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def batches(mutants: list[Mutant], size: int) -> Iterator[list[Mutant]]:
+    """The mutants whose test is in the same binary, so many at a time."""
+    for kind in ["attacks", "tests", "lib"]:
+        same = [mutant for mutant in mutants if mutant.kind == kind]
+        for start in range(0, len(same), size):
+            yield same[start : start + size]
+
+
+def judge_batch(tree: Tree, batch: list[Mutant], scratch: Path, lock: Path | None) -> Iterator[Result]:
+    """Builds a whole batch without its guards, each by itself, and then runs the tests that must fail."""
+    built: list[tuple[Mutant, Path, str]] = []
+    tree.list_modules(needed_only=batch[0].kind == "attacks")
+    with locked(lock):
+        for number, mutant in enumerate(batch):
+            path, binary = tree.root / mutant.file, scratch / f"mutant-{number}"
+            whole = path.read_text()
+            path.write_text(mutant.apply(whole))
+            built.append((mutant, binary, tree.build(mutant.kind, binary)))
+            path.write_text(whole)
+    for mutant, binary, problem in built:
+        if problem:
+            yield Result(mutant, False, f"does not compile:\n{problem}")
+            continue
+        passes, said = run(tree, binary, mutant.test)
+        binary.unlink()
+        how = "lets in" if '("allow", "")' in said else "answers otherwise"
+        yield Result(mutant, not passes, f"SURVIVES {mutant.by}" if passes else f"{how}: {mutant.by}")
+
+
+def check(tree: Tree, scratch: Path, lock: Path | None) -> None:
+    """The attacks pass as long as every guard is there."""
+    tree.list_modules(needed_only=True)
+    with locked(lock):
+        problem = tree.build("attacks", scratch / "whole")
+    if problem:
+        raise SystemExit(problem)
+    passes, said = run(tree, scratch / "whole", "attacks::")
+    if not passes:
+        raise SystemExit(f"the attacks fail as it is:\n{said}")
 
 
 def main() -> int:
@@ -111,7 +192,8 @@ def main() -> int:
     parser.add_argument("--target", type=Path, help="cargo's target folder, kept")
     parser.add_argument("--only", default="", help="only mutants with this in their name, file or test")
     parser.add_argument("--list", action="store_true", help="check the table and print it")
-    parser.add_argument("--before", default="", help="a command to put before each build")
+    parser.add_argument("--lock", type=Path, help="a file to lock while compiling")
+    parser.add_argument("--batch", type=int, default=10, help="how many to compile under one lock")
     arguments = parser.parse_args()
     mutants = read_table()
     chosen = [m for m in mutants if arguments.only in f"{m.name} {m.file} {m.by}"]
@@ -120,26 +202,20 @@ def main() -> int:
     if arguments.list:
         print("\n".join(f"{m.file}: {m.name} ({m.by})" for m in chosen))
         return 0
-    missed = []
+    done, missed, started = 0, 0, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="toolgate-mutants-") as scratch:
-        tree = Tree(Path(scratch) / "tree", arguments.target or Path(scratch) / "target", shlex.split(arguments.before))
+        folder = Path(scratch)
+        target = arguments.target.resolve() if arguments.target else folder / "target"
+        tree = Tree(folder / "tree", target)
         copy_tree(tree.root)
-        for which in ["attacks", "lib token::"]:
-            if tree.test(which).returncode != 0:
-                print(f"the tests {which} fail as it is", file=sys.stderr)
-                return 1
-        for number, mutant in enumerate(chosen, 1):
-            path = tree.root / mutant.file
-            whole = path.read_text()
-            started = time.monotonic()
-            path.write_text(mutant.apply(whole))
-            noticed, what = judge(tree, mutant)
-            path.write_text(whole)
-            mark = "ok  " if noticed else "MISS"
-            print(f"{mark} {number:3}/{len(chosen)} {mutant.name}: {what} ({time.monotonic() - started:.0f} s)", flush=True)
-            if not noticed:
-                missed.append(mutant.name)
-    print(f"{len(chosen) - len(missed)} of {len(chosen)} guards are missed when they are gone")
+        check(tree, folder, arguments.lock)
+        for batch in batches(chosen, arguments.batch):
+            for result in judge_batch(tree, batch, folder, arguments.lock):
+                done, missed = done + 1, missed + (not result.noticed)
+                mark = "ok  " if result.noticed else "MISS"
+                print(f"{mark} {done:3}/{len(chosen)} {result.mutant.name}: {result.what}", flush=True)
+    took = time.monotonic() - started
+    print(f"{done - missed} of {done} guards are noticed when they are gone ({took:.0f} s)")
     return 1 if missed else 0
 
 

@@ -88,6 +88,12 @@ impl Issuer {
         Issuer { rules, source: "file".to_owned(), max_stale: Duration::MAX, state: Arc::new(state), task: None }
     }
 
+    /// Other keys in place of those that are there, as a refresh does it.
+    #[cfg(test)]
+    pub(crate) fn replace_keys(&self, keys: KeySet) {
+        self.state.latest.store(Arc::new(Latest { keys: Some(Arc::new(keys)), ..Latest::default() }));
+    }
+
     /// An issuer whose keys are fetched, from now on and until it is dropped. `insecure_http` allows `http`, and any
     /// scheme, to a loopback address. To be called within a tokio runtime.
     ///

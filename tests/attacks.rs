@@ -7,6 +7,7 @@
 
 mod claims;
 mod credentials;
+mod direct;
 mod form;
 mod header;
 mod names;

@@ -42,7 +42,7 @@ fn value<'t>(entry: &'t str, key: &str) -> &'t str {
     let rest =
         if key == "name" { entry.strip_prefix("name = ") } else { entry.split_once(&start).map(|(_, rest)| rest) };
     let rest = rest.unwrap_or_else(|| panic!("no `{key}` in {entry}"));
-    for (open, close) in [("'''\n", "'''"), ("'", "'"), ("\"", "\"")] {
+    for (open, close) in [("'''\n", "'''\n"), ("'", "'"), ("\"", "\"")] {
         if let Some(rest) = rest.strip_prefix(open) {
             return rest.split_once(close).expect("an end").0;
         }
@@ -71,8 +71,8 @@ fn each_test_that_must_notice_exists() {
         let there = match by.split_once(' ') {
             Some(("lib", module)) => read(&format!("src/{}.rs", module.replace("::", "/"))).is_some(),
             _ => {
-                let (file, test) = by.split_once("::").expect("a module and a test");
-                let source = read(&format!("tests/{file}.rs")).unwrap_or_default();
+                let (file, test) = by.rsplit_once("::").expect("a module and a test");
+                let source = read(&format!("tests/{}.rs", file.replace("::", "/"))).unwrap_or_default();
                 source.contains(&format!("fn {test}("))
                     || (file == "attacks" && class_names().any(|class| class == test))
             }

@@ -131,3 +131,6 @@ fn trusted<'a>(iss: &str, server: &Server, generation: &'a Generation) -> Result
     let mut own = server.issuers.iter().filter_map(|name| generation.issuer(name));
     own.find(|trusted| trusted.issuer.rules().issuer == iss).ok_or(Denial::TokenInvalid(InvalidToken::Issuer))
 }
+
+#[cfg(test)]
+mod tests;
