@@ -103,7 +103,7 @@ impl Bench {
             server: &server.model,
             operation: message.operation(),
             facts: &facts,
-            published: Published { scopes: &server.scopes_supported, repeat_held: server.challenge_held },
+            published: Published { scopes: &server.challengeable, repeat_held: server.challenge_held },
         };
         let ask = || {
             let mut targets = Vec::new();

@@ -308,7 +308,7 @@ impl Asked<'_> {
             zone: &self.rules.zone,
             revision: message.revision(),
         };
-        let published = Published { scopes: &self.server.scopes_supported, repeat_held: self.server.challenge_held };
+        let published = Published { scopes: &self.server.challengeable, repeat_held: self.server.challenge_held };
         let question = Question {
             subject: &self.caller.subject,
             hierarchy: &self.caller.hierarchy,

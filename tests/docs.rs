@@ -101,6 +101,69 @@ fn every_reason_has_its_row() {
     }
 }
 
+/// A policy that would believe what a client says of itself does not load; the control is what a token says.
+#[test]
+fn what_a_client_says_of_itself_is_not_there() {
+    let reading =
+        |path: &str| problems_of(&format!("@id(\"a\") permit (principal, action, resource) when {{ {path} }};"));
+    assert_eq!(reading("context.token.issuer == \"corp\""), []);
+    for place in ["context", "context.token", "context.request", "principal"] {
+        let problems = reading(&format!("{place}.clientInfo == \"a\""));
+        assert!(problems.iter().any(|problem| problem.message.contains("clientInfo")), "{place}: {problems:?}");
+    }
+}
+
+/// Its rows are numbered, each has one of three verdicts, their counts are at its top, and the tests that it names exist
+/// and are run.
+#[test]
+fn the_conformance_page_counts_right_and_names_tests_that_exist() {
+    let text = page("docs/conformance.md");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    for (family, all) in [("RS", 38), ("P", 22)] {
+        let own: Vec<&Vec<&str>> = rows.iter().filter(|row| row[0].starts_with(&format!("{family}-"))).collect();
+        assert_eq!(own.len(), all, "{family}");
+        let mut counts = [("met", 0), ("partly", 0), ("impossible", 0)];
+        for row in &own {
+            let [_, _, _, verdict, _, tests] = row[..] else { panic!("{row:?}") };
+            let count = counts.iter_mut().find(|(name, _)| *name == verdict);
+            count.unwrap_or_else(|| panic!("{}: {verdict}", row[0])).1 += 1;
+            let named = check_tests(row[0], tests);
+            assert!(named > 0 || verdict == "impossible", "{}: no test", row[0]);
+        }
+        for number in 1..=all {
+            let id = format!("{family}-{number}");
+            assert_eq!(own.iter().filter(|row| row[0] == id).count(), 1, "{id}");
+        }
+        let told = rows.iter().find(|row| row[0] == format!("`{family}-`")).unwrap();
+        let counted: Vec<String> = counts.iter().map(|(_, count)| count.to_string()).collect();
+        assert_eq!(told[2..], counted, "{family}");
+    }
+}
+
+/// Follows a cell that names files and in each of them functions; how many functions there were.
+fn check_tests(row: &str, cell: &str) -> usize {
+    let mut source = None;
+    let mut found = 0;
+    for name in cell.split('`').skip(1).step_by(2) {
+        if name.contains('/') {
+            let text = page(name);
+            let skipped = text.lines().any(|line| line.starts_with("pytestmark = pytest.mark.skip("));
+            assert!(!skipped, "{row}: {name} is not run");
+            source = Some(text);
+            continue;
+        }
+        let text = source.as_ref().unwrap_or_else(|| panic!("{row}: `{name}` of no file"));
+        let exists = [format!("fn {name}("), format!("def {name}(")].iter().any(|form| text.contains(form));
+        assert!(exists, "{row}: `{name}`");
+        found += 1;
+    }
+    found
+}
+
 /// Relative links lead to files that are there.
 #[test]
 fn links_lead_somewhere() {

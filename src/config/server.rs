@@ -28,8 +28,10 @@ pub struct ServerConfig {
     pub tools: Option<Spanned<PathBuf>>,
     /// How arguments are read other than the catalogue says.
     pub overlays: Vec<OverlayConfig>,
-    /// The scopes that its metadata publishes and a challenge may name.
+    /// The scopes that its metadata publishes and a client without a token is told to ask for.
     pub scopes_supported: Vec<String>,
+    /// The scopes that, beside those, a challenge for more scopes may name.
+    pub step_up_scopes: Vec<String>,
     /// The values of `Origin` that it accepts, compared exactly.
     pub allowed_origins: Vec<String>,
     /// The form of a policy's denial.
@@ -102,7 +104,10 @@ pub(super) fn server(field: &Field<'_>, names: &Names, distinct: &mut Distinct) 
         let issuers = section.required("issuers", |field| field.filled()?.texts(|text| names.issuer(text)));
         let tools = section.optional("tools", path);
         let overlays = section.optional("arguments", overlays).unwrap_or_default();
-        let scopes_supported = section.optional("scopes_supported", |field| field.texts(published_scope));
+        let scopes_supported =
+            section.optional("scopes_supported", |field| field.texts(published_scope)).unwrap_or_default();
+        let step_up_scopes =
+            section.optional("step_up_scopes", |field| field.texts(|text| further_scope(text, &scopes_supported)));
         let allowed_origins = section.optional("allowed_origins", |field| field.texts(values::origin));
         let methods = section.optional("methods", |field| field.texts(method));
         let denials = section.optional("denials", |field| field.choice(&DENIALS)).unwrap_or(Denials::Auto);
@@ -122,7 +127,8 @@ pub(super) fn server(field: &Field<'_>, names: &Names, distinct: &mut Distinct) 
             issuers: issuers?,
             tools,
             overlays,
-            scopes_supported: scopes_supported.unwrap_or_default(),
+            scopes_supported,
+            step_up_scopes: step_up_scopes.unwrap_or_default(),
             allowed_origins: allowed_origins.unwrap_or_default(),
             denials,
             forward_token,
@@ -198,6 +204,15 @@ fn published_scope(text: &str) -> Result<String, Fault> {
         ));
     }
     values::scope(text)
+}
+
+/// A scope that clients are told to ask for when they need it, which those `published` are told of from the start.
+fn further_scope(text: &str, published: &[String]) -> Result<String, Fault> {
+    let scope = published_scope(text)?;
+    if published.contains(&scope) {
+        return Err(Fault::new("is in `scopes_supported` as well", "remove it from one of the two lists"));
+    }
+    Ok(scope)
 }
 
 /// Names of groups of actions, which a method would fall together with.

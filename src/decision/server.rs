@@ -34,6 +34,8 @@ pub struct Server {
     pub metadata: String,
     /// The scopes it publishes, in order.
     pub scopes_supported: Vec<String>,
+    /// The scopes that a challenge for more of them may name: those, and such as are asked for only when needed.
+    pub challengeable: Vec<String>,
     /// The origins that browsers may call it from.
     pub allowed_origins: Vec<String>,
     /// How denials of a message are answered.

@@ -1,4 +1,4 @@
-//! Which scopes would have helped: asked only after a denial, and only of scopes that the server publishes.
+//! Which scopes would have helped: asked only after a denial, and only of scopes that the server asks for.
 //!
 //! Each permit may need other scopes, a forbid may be lifted by one, and a broad scope implies narrow ones; so sets are
 //! tried, and every set that is named in a challenge was seen to turn this very request into an allow.
@@ -25,7 +25,7 @@ const MAX_ROUNDS: usize = 3;
 /// What a challenge may say.
 #[derive(Debug, Clone, Copy)]
 pub struct Published<'a> {
-    /// The scopes that the server publishes, in its order; a challenge never names another.
+    /// The scopes that the server asks for, in its order; a challenge never names another.
     pub scopes: &'a [String],
     /// Whether the challenge repeats the scopes that the token already has: older clients replace theirs by it.
     pub repeat_held: bool,

@@ -251,6 +251,7 @@ fn server_of(server: &ServerConfig, issuers: &[IssuerConfig], nonces: Option<&No
         match_host: server.matching == Matching::Host,
         issuers: server.issuers.clone(),
         scopes_supported: server.scopes_supported.clone(),
+        challengeable: challengeable(server).cloned().collect(),
         allowed_origins: server.allowed_origins.clone(),
         denials: server.denials,
         forward_token: server.forward_token,
@@ -312,9 +313,14 @@ fn claims<'a>(reader: &mut FileReader, config: &Source, issuers: &'a [IssuerConf
     claims
 }
 
-/// Every scope that a policy can name: published by a server, or part of a configured hierarchy.
+/// Every scope that a challenge of the server may name.
+fn challengeable(server: &ServerConfig) -> impl Iterator<Item = &String> {
+    server.scopes_supported.iter().chain(&server.step_up_scopes)
+}
+
+/// Every scope that a policy can name: asked for by a server, or part of a configured hierarchy.
 fn scopes(config: &Config) -> BTreeSet<&str> {
-    let published = config.servers.iter().flat_map(|server| &server.scopes_supported);
+    let published = config.servers.iter().flat_map(challengeable);
     let implied = config.issuers.iter().flat_map(|issuer| &issuer.implies);
     let implied = implied.flat_map(|(scope, implied)| std::iter::once(scope).chain(implied));
     published.chain(implied).map(String::as_str).collect()

@@ -35,6 +35,11 @@ fn missing() -> Vec<Row> {
         row("no credential", nothing(), token_missing(SCOPES)),
         row("no credential for a stream", bare("GET", "weather"), token_missing(SCOPES)),
         row("no credential, and no scopes to tell of", legacy("notes", "ping", json!({})), token_missing("")),
+        row(
+            "no word at first of scopes that are for a step-up",
+            legacy("bank", "ping", json!({})),
+            token_missing(r#", scope="bank:read""#),
+        ),
         row("an empty header", ping(""), token_missing(SCOPES)),
         row("a scheme alone", ping("Bearer"), token_missing(SCOPES)),
         row("a scheme and a space", ping("Bearer "), token_missing(SCOPES)),

@@ -15,7 +15,7 @@ const WEATHER: &str = concat!(
 const BANK: &str = concat!(
     r#"{"resource":"https://mcp.example.com/bank","authorization_servers":"#,
     r#"["https://id.example.com","https://partner.example.net","https://far.example.org"],"#,
-    r#""bearer_methods_supported":["header"],"resource_name":"bank","scopes_supported":["bank:read","bank:transfer"]}"#
+    r#""bearer_methods_supported":["header"],"resource_name":"bank","scopes_supported":["bank:read"]}"#
 );
 
 const NOTES: &str = concat!(

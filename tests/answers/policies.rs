@@ -83,7 +83,7 @@ fn scopes() -> Vec<Row> {
             allow(&["station"]).tool("weather:set_station").who(root),
         ),
         row(
-            "without the held one, where the server says so",
+            "a scope for a step-up alone, without the held one where the server says so",
             transfer.by(&ann().claim("acr", "urn:example:mfa")),
             scope_insufficient("bank:transfer").tool("bank:transfer"),
         ),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::expect::{Answer, Row, row};
 use super::table::{allow, argument_unrepresentable, policy_denied, tool_unknown};
-use crate::support::envoy::{Ask, call, modern_call, post};
+use crate::support::envoy::{Ask, call, legacy, modern_call, post};
 use crate::support::people::{ANN, BOB, Who, ann, bob};
 
 fn forecast(arguments: Value) -> Ask {
@@ -19,6 +19,14 @@ fn sunny() -> Answer {
 fn days(literal: &str) -> Ask {
     let params = format!(r#"{{"name":"get_forecast","arguments":{{"city":"Oslo","days":{literal}}}}}"#);
     post("weather", format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#)).by(&ann())
+}
+
+/// The same call again, with the answers to what its server asked in between (2026-07-28, Multi Round-Trip Requests).
+fn retry(days: u8) -> Ask {
+    let arguments = json!({"city": "Oslo", "days": days});
+    let more = json!({"form": {"action": "accept", "content": {"days": 2}}});
+    let params = json!({"name": "get_forecast", "arguments": arguments, "requestState": "x", "inputResponses": more});
+    legacy("weather", "tools/call", params).by(&ann())
 }
 
 fn stations(arguments: Value) -> Ask {
@@ -51,6 +59,8 @@ fn tools() -> Vec<Row> {
             modern_call("weather", "get_forecast", json!({"city": "Oslo"})).by(&ann()),
             sunny(),
         ),
+        row("a call that brings what the server asked for is a call", retry(2), sunny()),
+        row("and is judged as one", retry(8), policy_denied(&[]).tool("weather:get_forecast")),
         row(
             "no tool in the newer era",
             modern_call("weather", "transfer", json!({})).by(&ann()),

@@ -328,6 +328,18 @@ fn servers() {
             "é",
             "`servers[0].scopes_supported[0]` cannot be `é`: it is not one scope",
         ),
+        (
+            "methods: []",
+            "step_up_scopes: [\"weather:write\", \"weather:read\"]",
+            "\"weather:read\"",
+            "`servers[0].step_up_scopes[1]` is in `scopes_supported` as well",
+        ),
+        (
+            "methods: []",
+            "step_up_scopes: [offline_access]",
+            "offline_access",
+            "`servers[0].step_up_scopes[0]` cannot be `offline_access`",
+        ),
         ("denials: auto", "denials: json-rpc", "json-rpc", "`servers[0].denials` cannot be `json-rpc`"),
         (
             "methods: []",
