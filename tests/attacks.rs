@@ -338,7 +338,10 @@ fn answered(expected: &Expected, response: &CheckResponse, record: &Value) -> Re
     let oauth = |error: &str, text: &str| format!(r#"{{"error":"{error}","error_description":"{text}"}}"#);
     let (status, challenge, body) = match expected {
         Expected::Allow => return passed(response, record),
-        Expected::Missing => (401, Some(r#"Bearer resource_metadata="<metadata>""#), Some(String::new())),
+        Expected::Missing => {
+            let body = oauth("invalid_token", "an access token is required");
+            (401, Some(r#"Bearer resource_metadata="<metadata>""#), Some(body))
+        }
         Expected::Ambiguous => {
             let body = oauth("invalid_request", "the token must come once, in the Authorization header");
             (400, Some(r#"Bearer error="invalid_request", resource_metadata="<metadata>""#), Some(body))
@@ -363,7 +366,7 @@ fn answered(expected: &Expected, response: &CheckResponse, record: &Value) -> Re
     let metadata = format!("https://mcp.example.com/.well-known/oauth-protected-resource/{server}");
     let challenge = challenge.map(|challenge| challenge.replace("<metadata>", &metadata));
     let mut own = vec![("cache-control", "no-store")];
-    if body.as_deref() != Some("") {
+    if !matches!(expected, Expected::TooLarge) {
         own.push(("content-type", "application/json"));
     }
     own.extend(challenge.as_deref().map(|challenge| ("www-authenticate", challenge)));

@@ -7,7 +7,7 @@ use toolgate::context::UnixTime;
 use toolgate::decision::denial::Reason;
 use toolgate::token::Nonces;
 
-use super::expect::{Answer, Body, METADATA, Row, no_store, oauth, row};
+use super::expect::{Answer, METADATA, Row, oauth, row};
 use super::table::{allow, metadata, token_invalid};
 use crate::support::envoy::{Ask, REQUEST_ID, bare, legacy};
 use crate::support::gate::NOW;
@@ -76,7 +76,7 @@ fn pong(server: &str) -> Answer {
 }
 
 fn missing(challenge: &str) -> Answer {
-    no_store(Reason::TokenMissing, 401, Body::None).header("www-authenticate", challenge)
+    oauth(Reason::TokenMissing, 401, "invalid_token", "an access token is required", challenge)
 }
 
 /// A token that is not good at a server that takes proofs too.

@@ -50,7 +50,7 @@ pub(super) fn http_method_not_allowed() -> Answer {
 /// `more` is what follows the address of the metadata.
 pub(super) fn token_missing(more: &str) -> Answer {
     let challenge = format!(r#"Bearer resource_metadata="{METADATA}"{more}"#);
-    no_store(Reason::TokenMissing, 401, Body::None).header("www-authenticate", &challenge)
+    oauth(Reason::TokenMissing, 401, "invalid_token", "an access token is required", &challenge)
 }
 
 pub(super) fn token_invalid(detail: &str) -> Answer {

@@ -48,8 +48,10 @@ pub fn answer(denial: &Denial, decision: &Decision, about: &About<'_>) -> Answer
         Denial::OriginRefused => rpc(403, code::FORBIDDEN, "this origin is not allowed", None, decision, about, reason),
         Denial::NoRoute => json(404, "{\"error\":\"not_found\"}".to_owned(), about),
         Denial::HttpMethodNotAllowed => with(405, [("allow", "POST, GET, DELETE".to_owned())], about),
-        // RFC 6750 §3.1: to who sent no token, no error code and nothing else about an error.
-        Denial::TokenMissing => challenged(with(401, [], about), challenge::initial(about)),
+        // RFC 6750 §3.1: the challenge to who sent no token has no error; the body is for people who try things by hand.
+        Denial::TokenMissing => {
+            oauth(401, "invalid_token", "an access token is required", challenge::initial(about), about)
+        }
         Denial::TokenAmbiguous => {
             let text = "the token must come once, in the Authorization header";
             oauth(400, "invalid_request", text, challenge::insufficient("invalid_request", &[], about), about)
@@ -233,10 +235,7 @@ struct OAuthError<'a> {
 
 fn oauth(status: u16, error: &str, text: &str, challenge: String, about: &About<'_>) -> Answer {
     let body = serde_json::to_string(&OAuthError { error, error_description: text }).unwrap_or_default();
-    challenged(json(status, body, about), challenge)
-}
-
-fn challenged(mut answer: Answer, challenge: String) -> Answer {
+    let mut answer = json(status, body, about);
     answer.headers.push(("www-authenticate", challenge));
     answer
 }

@@ -33,9 +33,9 @@ fn generation(keys: &[&TestKey]) -> Generation {
     Generation::start(loaded, None, &Metrics::new("test"), UnixTime::from_seconds(NOW)).unwrap()
 }
 
-fn bearer(key: &TestKey) -> Bearer {
+fn bearer(key: &TestKey) -> Credential {
     let value = format!("Bearer {}", key.token(&key.header(), CLAIMS));
-    Bearer::from_request(&Headers::new(vec![("authorization".into(), value.into())]), b"/weather").unwrap()
+    Credential::from_request(&Headers::new(vec![("authorization".into(), value.into())]), b"/weather").unwrap()
 }
 
 /// INVARIANT (nothing stale verifies): the issuer object stays, its set does not. In a set that keeps the key under another
