@@ -4,8 +4,8 @@
 //! Headers ─► Bearer ─► UnverifiedToken ─► verify(rules, keys, now) ─► Principal ─► check(audience, now), on every use
 //! ```
 //!
-//! Only JWT access tokens are read here (RFC 9068), as compact JWS with an asymmetric signature. Absent on purpose:
-//! encrypted tokens, symmetric algorithms, keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`), extensions
+//! JWT access tokens are read here (RFC 9068), as compact JWS with an asymmetric signature, and what an issuer answers about
+//! an opaque one (RFC 7662); which of the two a token is, [`Form`] says. Absent on purpose: encrypted tokens, symmetric algorithms, keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`), extensions
 //! (`crit`), and tokens bound to a sender (`cnf`), which a plain bearer request must not use.
 //!
 //! Architecture invariants: a [`Principal`] is made in `token/verify.rs` alone; no JSON of a token or a key set is read
@@ -16,6 +16,7 @@ mod bearer;
 mod claims;
 mod decimal;
 mod error;
+mod form;
 mod jwk;
 mod jws;
 mod keys;
@@ -35,7 +36,9 @@ pub use bearer::Ambiguity;
 pub use bearer::Bearer;
 pub use bearer::CredentialError;
 pub use decimal::decimal;
+pub use error::AnswerError;
 pub use error::TokenError;
+pub use form::Form;
 pub use jwk::KeyId;
 pub use jwk::Unusable;
 pub use jws::MAX_HEADER;
@@ -56,5 +59,7 @@ pub use rules::IssuerRules;
 pub use verify::LEEWAY_SECONDS;
 pub use verify::Principal;
 pub use verify::UnverifiedToken;
+pub use verify::Voucher;
+pub use verify::introspected;
 pub use verify::suppose;
 pub use verify::verify;

@@ -44,8 +44,8 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Reads the claims in `root`, an object.
-    pub(super) fn read(root: Value<'_>, rules: &IssuerRules) -> Result<Self, TokenError> {
+    /// Reads the claims in `root`, an object, of a token of `issuer`.
+    pub(super) fn read(root: Value<'_>, issuer: String, rules: &IssuerRules) -> Result<Self, TokenError> {
         if root.get("cnf").is_some() {
             return Err(TokenError::Bound);
         }
@@ -54,7 +54,7 @@ impl Claims {
         let optional_date =
             |name| root.get(name).map(|value| date(value).ok_or(TokenError::ClaimType(name))).transpose();
         Ok(Self {
-            issuer: issuer(root)?,
+            issuer,
             audiences: match root.get("aud") {
                 Some(value) => some(names(value, "aud", MAX_AUDIENCES)?).ok_or(TokenError::ClaimType("aud"))?,
                 None => return Err(TokenError::ClaimMissing("aud")),

@@ -342,6 +342,7 @@ fn metadata_url(server: &str) -> &'static str {
     match server {
         "weather" => "https://mcp.example.com/.well-known/oauth-protected-resource/weather",
         "bank" => "https://mcp.example.com/.well-known/oauth-protected-resource/bank",
+        "desk" => "https://mcp.example.com/.well-known/oauth-protected-resource/desk",
         "notes" => "https://notes.example.com/.well-known/oauth-protected-resource",
         other => panic!("{other}"),
     }

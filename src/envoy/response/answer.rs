@@ -59,7 +59,7 @@ pub fn answer(denial: &Denial, decision: &Decision, about: &About<'_>) -> Answer
             let text = "the access token is not valid here";
             oauth(401, "invalid_token", text, challenge("invalid_token", &[], about), about)
         }
-        Denial::KeysUnavailable | Denial::AuditUnavailable => {
+        Denial::KeysUnavailable | Denial::IntrospectionUnavailable(_) | Denial::AuditUnavailable => {
             with(503, [("retry-after", RETRY_AFTER.to_owned())], about)
         }
         Denial::BodyTooLarge => with(413, [], about),
