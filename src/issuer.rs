@@ -166,12 +166,13 @@ impl Issuer {
         self.introspector.as_ref()
     }
 
-    /// Whether its tokens can be verified: it has its keys, or, if it is to have none, its endpoint was not seen to fail.
+    /// Whether its tokens can be verified: it has its keys, or, if it is to have none, its endpoint is not left alone for
+    /// its failures.
     pub fn ready(&self) -> bool {
         if self.has_keys() {
             return self.keys().is_some();
         }
-        self.introspector.as_ref().is_some_and(|introspector| !introspector.circuit_open())
+        self.introspector.as_ref().is_some_and(Introspector::ready)
     }
 
     /// How it is doing.

@@ -10,8 +10,9 @@ pub(super) const OPENS_AFTER: u32 = 5;
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether an endpoint is asked at all. Reads no clock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Breaker {
+    pause: Duration,
     /// In a row.
     failures: u32,
     /// Since when nobody asks.
@@ -41,10 +42,15 @@ pub(super) enum Turn {
 }
 
 impl Breaker {
+    /// A closed circuit, which opens for `pause`.
+    pub(super) fn new(pause: Duration) -> Self {
+        Self { pause, failures: 0, opened: None, probing: false }
+    }
+
     /// Whether a call may be made now. Each that may ends in [`Breaker::ended`].
     pub(super) fn admits(&mut self, now: Instant) -> Option<Turn> {
         let Some(opened) = self.opened else { return Some(Turn::Regular) };
-        if self.probing || now < opened + PAUSE {
+        if self.probing || now < opened + self.pause {
             return None;
         }
         self.probing = true;
@@ -70,7 +76,12 @@ impl Breaker {
         was_open != self.is_open()
     }
 
-    /// Whether the endpoint is left alone.
+    /// Whether the endpoint is left alone now. It is not when the pause is over: without a caller nobody would ever find out.
+    pub(super) fn rests(&self, now: Instant) -> bool {
+        self.opened.is_some_and(|opened| now < opened + self.pause)
+    }
+
+    /// Whether the last calls failed, and none has succeeded since.
     pub(super) fn is_open(&self) -> bool {
         self.opened.is_some()
     }
@@ -81,7 +92,7 @@ mod tests {
     use super::*;
 
     fn opened(now: Instant) -> Breaker {
-        let mut breaker = Breaker::default();
+        let mut breaker = Breaker::new(PAUSE);
         for number in 1..=OPENS_AFTER {
             assert_eq!(breaker.admits(now), Some(Turn::Regular));
             assert_eq!(breaker.ended(Turn::Regular, Health::Ill, now), number == OPENS_AFTER, "{number}");
@@ -91,7 +102,7 @@ mod tests {
 
     #[test]
     fn only_failures_in_a_row_open_it() {
-        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        let (mut breaker, now) = (Breaker::new(PAUSE), Instant::now());
         for _ in 0..3 {
             for _ in 1..OPENS_AFTER {
                 assert!(!breaker.ended(Turn::Regular, Health::Ill, now));
@@ -109,6 +120,7 @@ mod tests {
         let start = Instant::now();
         let mut breaker = opened(start);
         assert_eq!(breaker.admits(start + PAUSE - Duration::from_millis(1)), None);
+        assert!(breaker.rests(start + PAUSE - Duration::from_millis(1)) && !breaker.rests(start + PAUSE));
         let first = start + PAUSE;
         assert_eq!((breaker.admits(first), breaker.admits(first)), (Some(Turn::Probe), None), "one, and no second");
         assert!(!breaker.ended(Turn::Regular, Health::Ill, first));

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use url::{Url, form_urlencoded};
 
 use super::address;
-use super::breaker::{Breaker, Health, Turn};
+use super::breaker::{Breaker, Health, PAUSE, Turn};
 use super::credential::Credential;
 use super::http::{Bounds, FetchError, Http};
 use crate::context::UnixTime;
@@ -81,7 +81,7 @@ impl From<IntrospectionError> for Denial {
 /// How the endpoint is doing, for people. The age is in seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IntrospectionStatus {
-    /// Whether it is left alone because it failed too often of late.
+    /// Whether it failed too often of late, and no call has succeeded since.
     pub circuit_open: bool,
     /// Why a call last failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,7 +107,7 @@ struct Shared {
     circuit: Mutex<Circuit>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Circuit {
     breaker: Breaker,
     failure: Option<(Instant, FetchError)>,
@@ -132,6 +132,18 @@ impl Introspector {
         insecure_http: bool,
         counters: Introspections,
     ) -> Result<Self, FetchError> {
+        Self::with_pause(rules, endpoint, credential, insecure_http, counters, PAUSE)
+    }
+
+    /// The same, which leaves an endpoint that is ill alone for `pause`.
+    pub(super) fn with_pause(
+        rules: IssuerRules,
+        endpoint: Endpoint,
+        credential: Credential,
+        insecure_http: bool,
+        counters: Introspections,
+        pause: Duration,
+    ) -> Result<Self, FetchError> {
         address::check(&endpoint.url, insecure_http)?;
         let bounds = Bounds { connect: endpoint.timeout, total: endpoint.timeout, body: MAX_ANSWER, idle: IDLE };
         Ok(Self(Arc::new(Shared {
@@ -139,7 +151,7 @@ impl Introspector {
             memory: Memory::new(endpoint.cache),
             permits: Arc::new(Semaphore::new(endpoint.concurrency)),
             flights: Mutex::default(),
-            circuit: Mutex::default(),
+            circuit: Mutex::new(Circuit { breaker: Breaker::new(pause), failure: None }),
             rules,
             endpoint,
             credential,
@@ -187,9 +199,9 @@ impl Introspector {
         }
     }
 
-    /// Whether the endpoint is left alone because it failed too often of late.
-    pub fn circuit_open(&self) -> bool {
-        lock(&self.0.circuit).breaker.is_open()
+    /// Whether the endpoint would be asked. It is not for a moment after it has failed too often.
+    pub fn ready(&self) -> bool {
+        !lock(&self.0.circuit).breaker.rests(Instant::now())
     }
 
     /// How the endpoint is doing.

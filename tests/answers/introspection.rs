@@ -1,9 +1,13 @@
 //! Opaque tokens, which the issuer of `world/toolgate.yaml` is asked about on a loopback port.
 
 use serde_json::{Value, json};
+use tonic::Request;
 use toolgate::decision::denial::Reason;
+use toolgate::envoy::check::Check;
+use toolgate::envoy::wire::{Authorization, RawCheck};
 
 use super::expect::{Answer, Row, row};
+use super::house;
 use super::table::{allow, token_invalid, unavailable};
 use crate::support::endpoint::{Asked, IntrospectionServer, Reply};
 use crate::support::envoy::{Ask, legacy};
@@ -44,6 +48,7 @@ pub(super) fn endpoint() -> IntrospectionServer {
                 claims.as_object_mut().unwrap().remove("exp");
                 Reply::Json(claims.to_string())
             }
+            "slow" => Reply::Silence,
             "sick" => Reply::http("500 Oops", ""),
             "html" => Reply::http("200 OK\r\ncontent-type: text/html", "<html>"),
             _ => Reply::Json(r#"{"active":false}"#.to_owned()),
@@ -96,4 +101,18 @@ pub(super) fn rows() -> Vec<Row> {
         bad("half a JWT is opaque", &half.replacen("ey", "xx", 1), "the issuer says that the token is not active"),
         row("where no issuer is asked", ping("weather", "good"), token_invalid("the token is not a compact JWS")),
     ]
+}
+
+/// The proxy is answered before it gives up; the question, whose own time is not over, goes on.
+#[tokio::test]
+async fn the_timeout_of_the_proxy_counts() {
+    let endpoint = endpoint();
+    let house = house("audit.jsonl", &endpoint.base);
+    let mut request = Request::new(RawCheck::new(ping("desk", "slow").encode()));
+    request.metadata_mut().insert("grpc-timeout", "60m".parse().unwrap());
+    let response = Check::new(house.gate.clone(), None).check(request).await.unwrap().into_inner();
+    assert_eq!(response.status.unwrap().message, "introspection_unavailable");
+    let generation = house.gate.live.current();
+    let introspector = generation.issuer("opaque").unwrap().issuer.introspector().unwrap();
+    assert_eq!(introspector.status().last_error, None);
 }

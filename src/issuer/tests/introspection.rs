@@ -394,30 +394,42 @@ async fn beyond_the_cap_nobody_waits() {
     assert_eq!(server.count(), 3);
 }
 
+/// One that leaves an ill endpoint alone for so long.
+fn pausing(server: &IntrospectionServer, pause: Duration) -> Introspector {
+    Introspector::with_pause(rules(), endpoint(server), secret(), true, counters(), pause).unwrap()
+}
+
 /// Fails as often as it takes to open the circuit.
 async fn opened(introspector: &Introspector) {
     for number in 0..OPENS_AFTER {
-        assert!(!introspector.circuit_open());
+        assert!(introspector.ready() && !introspector.status().circuit_open);
         assert_eq!(ask(introspector, &number.to_string()).await, unavailable(Unavailable::Endpoint));
     }
-    assert!(introspector.circuit_open());
+    assert!(introspector.status().circuit_open);
 }
 
 #[tokio::test]
-async fn an_ill_endpoint_is_left_alone_until_it_recovers() {
+async fn an_ill_endpoint_is_left_alone() {
     let server = IntrospectionServer::always(Reply::http("500 Oops", ""));
-    let introspector = introspector(endpoint(&server));
+    let introspector = pausing(&server, 3600 * SECOND);
     opened(&introspector).await;
     let failures = server.count();
-    assert_eq!(ask(&introspector, "token").await, unavailable(Unavailable::Circuit));
-    assert_eq!(server.count(), failures);
     server.turn(active());
-    let limit = Instant::now() + 20 * SECOND;
-    while ask(&introspector, "token").await != Ok(()) {
-        assert!(Instant::now() < limit);
-        tokio::time::sleep(10 * MILLI).await;
-    }
-    assert_eq!((introspector.circuit_open(), server.count()), (false, failures + 1), "one call found out");
+    assert_eq!(ask(&introspector, "token").await, unavailable(Unavailable::Circuit));
+    assert_eq!((server.count(), introspector.ready()), (failures, false));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_recovers_is_found_out_by_one_call() {
+    let server = IntrospectionServer::always(Reply::http("500 Oops", ""));
+    let introspector = pausing(&server, 50 * MILLI);
+    opened(&introspector).await;
+    let failures = server.count();
+    server.turn(active());
+    until(|| introspector.ready()).await;
+    assert!(introspector.status().circuit_open, "nobody has asked yet");
+    assert_eq!(ask(&introspector, "token").await, Ok(()));
+    assert_eq!((introspector.status().circuit_open, server.count()), (false, failures + 1));
     assert_eq!(introspector.status().last_error, Some(FetchError::Status(500)));
 }
 
@@ -429,7 +441,7 @@ async fn what_a_caller_could_bring_about_opens_nothing() {
         for number in 0..2 * OPENS_AFTER {
             assert_eq!(ask(&introspector, &number.to_string()).await, unavailable(Unavailable::Endpoint));
         }
-        assert!(!introspector.circuit_open());
+        assert!(!introspector.status().circuit_open);
     }
 }
 
@@ -450,13 +462,15 @@ async fn two_issuers_never_share_an_answer() {
 #[tokio::test]
 async fn an_issuer_without_keys_is_ready_while_its_circuit_is_closed() {
     let server = IntrospectionServer::always(Reply::http("500 Oops", ""));
-    let issuer = Issuer::without_keys(rules()).introspecting(introspector(endpoint(&server)));
+    let issuer = Issuer::without_keys(rules()).introspecting(pausing(&server, 3600 * SECOND));
     assert!(issuer.ready() && !issuer.has_keys() && issuer.keys().is_none());
     opened(issuer.introspector().unwrap()).await;
     assert!(!issuer.ready());
     let expected = r#"{"name":"corp","source":null,"ready":false,"keys":0,"skipped":0,"success_age":null,"failure_age":null,"error":null,"introspection":{"circuit_open":true,"last_error":"the server answered with status 500","last_error_age":0}}"#;
-    assert_eq!(serde_json::to_string(&issuer.status()).unwrap(), expected);
-    let keyed = Issuer::with_keys(rules(), keys("a")).introspecting(introspector(endpoint(&server)));
+    let mut status = issuer.status();
+    assert!(status.introspection.as_mut().unwrap().last_error_age.replace(0).is_some());
+    assert_eq!(serde_json::to_string(&status).unwrap(), expected);
+    let keyed = Issuer::with_keys(rules(), keys("a")).introspecting(pausing(&server, 3600 * SECOND));
     opened(keyed.introspector().unwrap()).await;
     assert!(keyed.ready(), "its keys still verify its JWTs");
 }
