@@ -4,8 +4,9 @@
 //! Absent on purpose: fetching on the request's path, keys that are kept after the issuer has removed them (removal is
 //! revocation), placeholder keys while there are none, and any address that a token names.
 //!
-//! Architecture invariants: a fetch that fails changes no key; however many unknown keys tokens name, a fetch follows at
-//! most once per [`Pace::cooldown`]; the issuer of one set never vouches for another's.
+//! Architecture invariants: a fetch that fails changes no key; once there are keys, fetches are at least a
+//! [`Pace::cooldown`] apart, however many unknown keys tokens name and however many fetches fail; the issuer of one set
+//! never vouches for another's.
 
 mod address;
 mod http;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 pub use http::Bounds;
 pub use http::FetchError;
+pub use refresh::MAX_STALE;
 pub use refresh::Pace;
 pub use source::KeySource;
 
@@ -88,14 +90,19 @@ impl Issuer {
         Issuer { rules, source: "file".to_owned(), max_stale: Duration::MAX, state: Arc::new(state), task: None }
     }
 
-    /// An issuer whose keys are fetched, from now on and until it is dropped. `insecure_http` allows `http`, and any
-    /// scheme, to a loopback address. To be called within a tokio runtime.
+    /// An issuer whose keys are fetched at this pace, from now on and until it is dropped. `insecure_http` allows `http`,
+    /// and any scheme, to a loopback address. To be called within a tokio runtime.
     ///
     /// # Errors
     /// What is wrong with the address, before anything is fetched.
-    pub fn remote(rules: IssuerRules, source: KeySource, insecure_http: bool) -> Result<Issuer, FetchError> {
+    pub fn remote(
+        rules: IssuerRules,
+        source: KeySource,
+        insecure_http: bool,
+        pace: Pace,
+    ) -> Result<Issuer, FetchError> {
         let remote = Remote::new(source, &rules.issuer, insecure_http, Bounds::DEFAULT)?;
-        Ok(Self::start(rules, remote.to_string(), remote, Pace::DEFAULT))
+        Ok(Self::start(rules, remote.to_string(), remote, pace))
     }
 
     fn start(rules: IssuerRules, source: String, fetch: impl Fetch, pace: Pace) -> Issuer {

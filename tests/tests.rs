@@ -15,6 +15,7 @@ mod docs;
 mod floors;
 mod hostile;
 mod reload;
+mod rotation;
 mod server;
 mod support;
 mod wire;

@@ -1,12 +1,14 @@
 //! `issuers`: whose tokens are accepted, and what of a token policies see.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use url::Url;
 
 use super::reader::{Fault, Field, Section, Seen};
 use super::values::{self, Plain};
 use super::{Spanned, path};
+use crate::issuer::{MAX_STALE, Pace};
 use crate::token::{Algorithm, ClaimRule, ClaimType, IssuerRules};
 
 /// One issuer of access tokens.
@@ -20,6 +22,8 @@ pub struct IssuerConfig {
     pub implies: Vec<(String, Vec<String>)>,
     /// Whether its keys and metadata may be fetched over http from a loopback address.
     pub insecure_http: bool,
+    /// How often its keys are fetched and how old they may grow; of no effect on a file.
+    pub pace: Pace,
 }
 
 /// Where an issuer's key set is.
@@ -70,7 +74,8 @@ pub(super) fn issuer(field: &Field<'_>, distinct: &mut Distinct) -> Option<Issue
             scope_claim: scopes.claim.unwrap_or_else(|| DEFAULT_SCOPE_CLAIM.to_owned()),
             claims,
         };
-        Some(IssuerConfig { rules, keys: keys?, implies: scopes.implies, insecure_http })
+        let (keys, pace) = keys?;
+        Some(IssuerConfig { rules, keys, implies: scopes.implies, insecure_http, pace })
     })
 }
 
@@ -112,7 +117,7 @@ fn token_type(text: &str) -> Result<String, Fault> {
     Err(Fault::new(format!("cannot be {}", values::quoted(text)), "write a media type such as `at+jwt`"))
 }
 
-fn key_source(section: &mut Section<'_, '_>, plain: Plain) -> Option<KeySource> {
+fn key_source(section: &mut Section<'_, '_>, plain: Plain) -> Option<(KeySource, Pace)> {
     let present = section.present(&["file", "url", "discover"]);
     if present.len() != 1 {
         let what = if present.is_empty() { "names no source of keys" } else { "names more than one source of keys" };
@@ -126,7 +131,29 @@ fn key_source(section: &mut Section<'_, '_>, plain: Plain) -> Option<KeySource> 
         }
         Some(KeySource::Discover)
     });
-    file.or(url).or(discover)
+    let in_file = file.is_some();
+    let max_stale = section.optional("max_stale", |field| {
+        if in_file {
+            field.report(Fault::new(
+                "has no effect on keys in a file",
+                "remove it: a file is read again when it changes, and its keys hold until then",
+            ));
+        }
+        field.read(max_stale)
+    });
+    let pace = max_stale.map_or(Pace::DEFAULT, |max_stale| Pace { max_stale, ..Pace::DEFAULT });
+    Some((file.or(url).or(discover)?, pace))
+}
+
+fn max_stale(text: &str) -> Result<Duration, Fault> {
+    const HELP: &str = "choose from `1h` to `168h`: how old keys may grow while the issuer cannot be reached";
+    let why = match values::duration(text) {
+        None => "it is not a duration such as `24h`",
+        Some(age) if age < *MAX_STALE.start() => "it is too short",
+        Some(age) if age > *MAX_STALE.end() => "it is too long",
+        Some(age) => return Ok(age),
+    };
+    Err(Fault::new(format!("cannot be {}: {why}", values::quoted(text)), HELP))
 }
 
 #[derive(Default)]

@@ -1,5 +1,7 @@
 //! The single values of a configuration: what each may look like, as functions from text.
 
+use std::time::Duration;
+
 use url::{Host, Url};
 
 use super::reader::Fault;
@@ -203,6 +205,18 @@ pub(super) fn size(text: &str) -> Option<usize> {
         _ => return None,
     };
     digits.parse::<usize>().ok()?.checked_mul(factor)
+}
+
+/// A length of time: a whole number of `s`, `m` or `h`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(seconds).map(Duration::from_secs)
 }
 
 /// Bytes in a `KiB`.

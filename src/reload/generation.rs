@@ -99,7 +99,9 @@ impl Generation {
 }
 
 fn issuer(configured: IssuerConfig, set: Option<KeySet>) -> Result<Issuer, IssuerError> {
-    let remote = |rules, source| Issuer::remote(rules, source, configured.insecure_http).map_err(IssuerError::Fetch);
+    let remote = |rules, source| {
+        Issuer::remote(rules, source, configured.insecure_http, configured.pace).map_err(IssuerError::Fetch)
+    };
     match (configured.keys, set) {
         (config::KeySource::Url(url), _) => remote(configured.rules, KeySource::Url(url)),
         (config::KeySource::Discover, _) => remote(configured.rules, KeySource::Discovery),

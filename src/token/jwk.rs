@@ -171,12 +171,7 @@ fn rsa(jwk: Value<'_>) -> Result<Public, Unusable> {
     Ok(Public { possible: &Algorithm::RSA, id, material })
 }
 
-fn elliptic(
-    jwk: Value<'_>,
-    curve: &str,
-    size: usize,
-    possible: &'static [Algorithm],
-) -> Result<Public, Unusable> {
+fn elliptic(jwk: Value<'_>, curve: &str, size: usize, possible: &'static [Algorithm]) -> Result<Public, Unusable> {
     let (x, y) = (exactly(jwk, "x", size)?, exactly(jwk, "y", size)?);
     let point = [[4].as_slice(), &x, &y].concat();
     let (x, y) = (URL_SAFE_NO_PAD.encode(&x), URL_SAFE_NO_PAD.encode(&y));
