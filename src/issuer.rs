@@ -5,8 +5,9 @@
 //! Absent on purpose: fetching keys on the request's path, keys that are kept after the issuer has removed them (removal is
 //! revocation), placeholder keys while there are none, and any address that a token names.
 //!
-//! Architecture invariants: a fetch that fails changes no key; however many unknown keys tokens name, a fetch follows at
-//! most once per [`Pace::cooldown`]; the issuer of one set never vouches for another's.
+//! Architecture invariants: a fetch that fails changes no key; once there are keys, fetches are at least a
+//! [`Pace::cooldown`] apart, however many unknown keys tokens name and however many fetches fail; the issuer of one set
+//! never vouches for another's.
 
 mod address;
 mod breaker;
@@ -36,6 +37,7 @@ pub use credential::CredentialError;
 pub use http::Bounds;
 pub use http::FetchError;
 pub use introspection::{Active, Endpoint, IntrospectionError, IntrospectionStatus, Introspector, TokenKey};
+pub use refresh::MAX_STALE;
 pub use refresh::Pace;
 pub use source::KeySource;
 
@@ -126,14 +128,19 @@ impl Issuer {
         self.state.latest.store(Arc::new(Latest { keys: Some(Arc::new(keys)), ..Latest::default() }));
     }
 
-    /// An issuer whose keys are fetched, from now on and until it is dropped. `insecure_http` allows `http`, and any
-    /// scheme, to a loopback address. To be called within a tokio runtime.
+    /// An issuer whose keys are fetched at this pace, from now on and until it is dropped. `insecure_http` allows `http`,
+    /// and any scheme, to a loopback address. To be called within a tokio runtime.
     ///
     /// # Errors
     /// What is wrong with the address, before anything is fetched.
-    pub fn remote(rules: IssuerRules, source: KeySource, insecure_http: bool) -> Result<Issuer, FetchError> {
+    pub fn remote(
+        rules: IssuerRules,
+        source: KeySource,
+        insecure_http: bool,
+        pace: Pace,
+    ) -> Result<Issuer, FetchError> {
         let remote = Remote::new(source, &rules.issuer, insecure_http, Bounds::DEFAULT)?;
-        Ok(Self::start(rules, remote.to_string(), remote, Pace::DEFAULT))
+        Ok(Self::start(rules, remote.to_string(), remote, pace))
     }
 
     fn start(rules: IssuerRules, source: String, fetch: impl Fetch, pace: Pace) -> Issuer {

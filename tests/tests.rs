@@ -17,6 +17,7 @@ mod floors;
 mod hostile;
 mod mutants;
 mod reload;
+mod rotation;
 mod server;
 mod support;
 mod wire;

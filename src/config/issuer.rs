@@ -1,13 +1,15 @@
 //! `issuers`: whose tokens are accepted, and what of a token policies see.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use url::Url;
 
 use super::introspection::{IntrospectionConfig, introspection};
 use super::reader::{Fault, Field, Section, Seen};
-use super::values::{self, Plain};
+use super::values::{self, Millis, Plain};
 use super::{Spanned, path};
+use crate::issuer::{MAX_STALE, Pace};
 use crate::token::{Algorithm, ClaimRule, ClaimType, IssuerRules};
 
 /// One issuer of access tokens.
@@ -23,6 +25,8 @@ pub struct IssuerConfig {
     pub implies: Vec<(String, Vec<String>)>,
     /// Whether it may be called over http at a loopback address.
     pub insecure_http: bool,
+    /// How often its keys are fetched and how old they may grow; of no effect on a file.
+    pub pace: Pace,
 }
 
 /// Where an issuer's key set is.
@@ -76,7 +80,11 @@ pub(super) fn issuer(field: &Field<'_>, distinct: &mut Distinct) -> Option<Issue
             scope_claim: scopes.claim.unwrap_or_else(|| DEFAULT_SCOPE_CLAIM.to_owned()),
             claims,
         };
-        Some(IssuerConfig { rules, keys, introspection, implies: scopes.implies, insecure_http })
+        let (keys, pace) = match keys {
+            Some((keys, pace)) => (Some(keys), pace),
+            None => (None, Pace::DEFAULT),
+        };
+        Some(IssuerConfig { rules, keys, introspection, implies: scopes.implies, insecure_http, pace })
     })
 }
 
@@ -124,7 +132,7 @@ fn token_type(item: &Field<'_>) -> Option<String> {
     })
 }
 
-fn key_source(section: &mut Section<'_, '_>, plain: Plain) -> Option<KeySource> {
+fn key_source(section: &mut Section<'_, '_>, plain: Plain) -> Option<(KeySource, Pace)> {
     let present = section.present(&["file", "url", "discover"]);
     if present.len() != 1 {
         let what = if present.is_empty() { "names no source of keys" } else { "names more than one source of keys" };
@@ -138,7 +146,29 @@ fn key_source(section: &mut Section<'_, '_>, plain: Plain) -> Option<KeySource> 
         }
         Some(KeySource::Discover)
     });
-    file.or(url).or(discover)
+    let in_file = file.is_some();
+    let max_stale = section.optional("max_stale", |field| {
+        if in_file {
+            field.report(Fault::new(
+                "has no effect on keys in a file",
+                "remove it: a file is read again when it changes, and its keys hold until then",
+            ));
+        }
+        field.read(max_stale)
+    });
+    let pace = max_stale.map_or(Pace::DEFAULT, |max_stale| Pace { max_stale, ..Pace::DEFAULT });
+    Some((file.or(url).or(discover)?, pace))
+}
+
+fn max_stale(text: &str) -> Result<Duration, Fault> {
+    const HELP: &str = "choose from `1h` to `168h`: how old keys may grow while the issuer cannot be reached";
+    let why = match values::millis(text).map(|Millis(millis)| Duration::from_millis(millis)) {
+        None => "it is not a duration such as `24h`",
+        Some(age) if age < *MAX_STALE.start() => "it is too short",
+        Some(age) if age > *MAX_STALE.end() => "it is too long",
+        Some(age) => return Ok(age),
+    };
+    Err(Fault::new(format!("cannot be {}: {why}", values::quoted(text)), HELP))
 }
 
 #[derive(Default)]

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decision::server::Denials;
+use crate::issuer::Pace;
 use crate::token::Algorithm;
 
 mod bad;
@@ -18,7 +19,7 @@ policies: policies
 issuers:
   - name: corp
     issuer: https://id.example.com
-    jwks: {discover: true}
+    jwks: {discover: true, max_stale: 24h}
     algorithms: [ES256, RS256]
     token_types: [at+jwt]
     groups: /groups
@@ -92,6 +93,7 @@ fn the_sample_is_read_as_it_is_meant() {
     assert_eq!((asked.endpoint.as_str(), asked.client_id.as_str()), ("https://auth.example.net/ask", "gate"));
     assert_eq!(asked.credential.file().value, Path::new("pw"));
     assert_eq!((asked.timeout, asked.concurrency, asked.cache), (Duration::from_secs(1), 64, Duration::from_secs(30)));
+    assert_eq!(issuer.pace, Pace::DEFAULT);
     assert_eq!(issuer.implies, [("weather:admin".to_owned(), vec!["weather:read".to_owned()])]);
     assert_eq!(issuer.rules.algorithms, [Algorithm::ES256, Algorithm::RS256]);
     assert_eq!(issuer.rules.token_types, ["at+jwt"]);
@@ -150,7 +152,7 @@ fn other_forms_are_accepted() {
         ("grpc: 127.0.0.1:9191", "grpc: ['127.0.0.1:0', '127.0.0.1:0', '127.0.0.2:9192']"),
         ("time_zone: UTC", "time_zone: Europe/Berlin"),
         ("client_address: peer", "client_address: {xff_hops: 2}"),
-        ("{discover: true}", "{url: 'https://id.example.com/keys?tenant=a'}"),
+        ("{discover: true, max_stale: 24h}", "{url: 'https://id.example.com/keys?tenant=a'}"),
         ("type: String", "type: Set<String>"),
         ("match: extension", "match: host"),
         ("paths: [/weather]", "paths: [/weather, /weather/v2, '/a%20b']"),
@@ -188,6 +190,16 @@ fn other_forms_are_accepted() {
 }
 
 #[test]
+fn keys_may_grow_as_old_as_it_says() {
+    for (text, hours) in [("1h", 1), ("60m", 1), ("3600s", 1), ("168h", 168), ("24h", 24)] {
+        let config = accept(&replaced(SAMPLE, "max_stale: 24h", &format!("max_stale: {text}")));
+        let max_stale = Duration::from_secs(hours * 3600);
+        assert_eq!(config.issuers[0].pace, Pace { max_stale, ..Pace::DEFAULT }, "{text}");
+    }
+    assert_eq!(accept(&replaced(SAMPLE, ", max_stale: 24h", "")).issuers[0].pace, Pace::DEFAULT);
+}
+
+#[test]
 fn a_resource_is_kept_as_written_beside_the_form_that_compares() {
     for (url, authority, path) in [
         ("https://mcp.example.com", "mcp.example.com", "/"),
@@ -203,7 +215,7 @@ fn a_resource_is_kept_as_written_beside_the_form_that_compares() {
 #[test]
 fn relative_paths_start_at_the_folder_of_the_file() {
     let text = replaced(SAMPLE, "127.0.0.1:9191", "'unix:toolgate.sock'");
-    let text = replaced(&text, "{discover: true}", "{file: /keys.json}");
+    let text = replaced(&text, "{discover: true, max_stale: 24h}", "{file: /keys.json}");
     let config = accept(&text).resolved_from(Path::new("/etc/toolgate"));
     let credential = &config.issuers[0].introspection.as_ref().unwrap().credential;
     assert_eq!(credential.file().value, Path::new("/etc/toolgate/pw"));

@@ -217,13 +217,14 @@ impl fmt::Display for Millis {
     }
 }
 
-/// A time: `150ms`, `30s`, `5m`. A number without a unit would be taken for whichever the reader is used to.
+/// A time: `150ms`, `30s`, `5m`, `24h`. A number without a unit would be taken for whichever the reader is used to.
 pub(super) fn millis(text: &str) -> Option<Millis> {
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let factor = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
+        "h" => 3_600_000,
         _ => return None,
     };
     digits.parse::<u64>().ok()?.checked_mul(factor).map(Millis)

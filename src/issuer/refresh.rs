@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,23 +23,27 @@ pub(super) struct Fetched {
     pub(super) max_age: Option<Duration>,
 }
 
+/// What [`Pace::max_stale`] may be. Below, keys would lapse between two fetches that both succeed, which are up to 48
+/// minutes apart; above, a key that was stolen and withdrawn is good for a week to whoever cuts us off from its issuer.
+pub const MAX_STALE: RangeInclusive<Duration> = Duration::from_secs(3600)..=Duration::from_secs(7 * 24 * 3600);
+
 /// How often to fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// The wait after a first failure; each further one doubles it.
+    /// The wait after a first failure while there are no keys at all; each further one doubles it.
     pub min_retry: Duration,
-    /// The longest wait after failures.
+    /// The longest wait after failures while there are no keys at all.
     pub max_retry: Duration,
-    /// The least time from one fetch to one that an unknown key asks for.
+    /// The least time from one fetch to the next once there are keys, whatever tokens name and whatever fails.
     pub cooldown: Duration,
     /// How long a set is good whose server says nothing of it.
     pub default_age: Duration,
-    /// A server that asks for less gets this, for its own sake.
+    /// A server that asks for less gets this, for its own sake: twice the cooldown or more.
     pub min_age: Duration,
     /// A server that asks for more gets this: so long may a removed key go on verifying.
     pub max_age: Duration,
     /// How old keys may grow while every fetch fails. Longer than an issuer's outage, shorter than a withdrawn key may
-    /// live on because someone keeps us from its issuer.
+    /// live on because someone keeps us from its issuer; a configuration chooses within [`MAX_STALE`].
     pub max_stale: Duration,
 }
 
@@ -90,12 +95,14 @@ pub(super) struct Schedule {
     planned: Instant,
     begun: Option<Instant>,
     failures: u32,
+    /// Whether there are keys, from whatever fetch.
+    supplied: bool,
 }
 
 impl Schedule {
     /// The first fetch is due at once.
     pub(super) fn new(pace: Pace, now: Instant) -> Self {
-        Self { pace, planned: now, begun: None, failures: 0 }
+        Self { pace, planned: now, begun: None, failures: 0, supplied: false }
     }
 
     /// The moment of the next fetch. A key that is `wanted` brings it forward, but not to within a cooldown of the last.
@@ -113,16 +120,22 @@ impl Schedule {
 
     /// The next set is fetched when 50 to 80 % of this one's time is over; `random` is in 0..1.
     pub(super) fn succeeded(&mut self, now: Instant, max_age: Option<Duration>, random: f64) {
-        self.failures = 0;
+        self.supplied = true;
         let age = max_age.unwrap_or(self.pace.default_age).clamp(self.pace.min_age, self.pace.max_age);
         self.planned = now + age.mul_f64(0.5 + 0.3 * random);
     }
 
-    /// The wait doubles with each failure in a row, and is cut by up to a half, so that replicas do not come together.
+    /// Without keys the wait doubles with each failure, and is cut by up to a half, so that replicas do not come together.
+    /// With keys nobody waits for the fetch to succeed: it is a cooldown, stretched by up to a half.
     pub(super) fn failed(&mut self, now: Instant, random: f64) {
-        let wait = self.pace.min_retry.saturating_mul(2u32.saturating_pow(self.failures)).min(self.pace.max_retry);
+        let wait = if self.supplied {
+            self.pace.cooldown.mul_f64(1.0 + 0.5 * random)
+        } else {
+            let doubled = self.pace.min_retry.saturating_mul(2u32.saturating_pow(self.failures));
+            doubled.min(self.pace.max_retry).mul_f64(1.0 - 0.5 * random)
+        };
         self.failures = self.failures.saturating_add(1);
-        self.planned = now + wait.mul_f64(1.0 - 0.5 * random);
+        self.planned = now + wait;
     }
 }
 

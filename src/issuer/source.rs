@@ -30,7 +30,7 @@ pub(super) struct Remote {
 #[derive(Debug)]
 enum Place {
     Keys(Url),
-    Metadata { issuer: String, candidates: [Url; 2] },
+    Metadata { issuer: String, candidates: Vec<Url> },
 }
 
 impl Remote {
@@ -47,6 +47,20 @@ impl Remote {
             }
         };
         Ok(Self { http: Http::new(loopback, bounds)?, place })
+    }
+
+    /// The `jwks_uri` that the first good document of the issuer names. Without one, the error is that of a document that
+    /// was there, since a place without one is no surprise; else the last.
+    async fn discover(&self, issuer: &str, candidates: &[Url]) -> Result<Url, FetchError> {
+        let mut failure = FetchError::Metadata;
+        for (index, url) in candidates.iter().enumerate() {
+            match self.metadata(issuer, url).await {
+                Ok(url) => return Ok(url),
+                Err(FetchError::Status(_)) if index > 0 && !matches!(failure, FetchError::Status(_)) => {}
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
     }
 
     async fn metadata(&self, issuer: &str, url: &Url) -> Result<Url, FetchError> {
@@ -69,13 +83,7 @@ impl Fetch for Remote {
     async fn fetch(&self) -> Result<Fetched, FetchError> {
         match &self.place {
             Place::Keys(url) => self.keys(url).await,
-            Place::Metadata { issuer, candidates: [first, second] } => {
-                let url = match self.metadata(issuer, first).await {
-                    Ok(url) => url,
-                    Err(_) => self.metadata(issuer, second).await?,
-                };
-                self.keys(&url).await
-            }
+            Place::Metadata { issuer, candidates } => self.keys(&self.discover(issuer, candidates).await?).await,
         }
     }
 }
@@ -90,22 +98,28 @@ impl fmt::Display for Remote {
     }
 }
 
-/// Where the metadata may be: the well-known path put between host and path (RFC 8414 §3.1), else appended to the path
-/// (OpenID Connect Discovery §4.1). An issuer has neither query nor fragment (RFC 8414 §2).
-fn candidates(issuer: &Url) -> Result<[Url; 2], FetchError> {
+/// Where the metadata may be, in the order that MCP gives to clients: the well-known path of RFC 8414 put between host and
+/// path (§3.1), that of OpenID Connect put there too, and that appended to the path (OpenID Connect Discovery §4.1). For an
+/// issuer without a path the last two are one. An issuer has neither query nor fragment (RFC 8414 §2).
+fn candidates(issuer: &Url) -> Result<Vec<Url>, FetchError> {
     if issuer.query().is_some() || issuer.fragment().is_some() {
         return Err(FetchError::Url);
     }
     let path = issuer.path().trim_end_matches('/');
-    let at = |path: &str| {
+    let mut candidates: Vec<Url> = [
+        format!("/.well-known/oauth-authorization-server{path}"),
+        format!("/.well-known/openid-configuration{path}"),
+        format!("{path}/.well-known/openid-configuration"),
+    ]
+    .iter()
+    .map(|path| {
         let mut url = issuer.clone();
         url.set_path(path);
         url
-    };
-    Ok([
-        at(&format!("/.well-known/oauth-authorization-server{path}")),
-        at(&format!("{path}/.well-known/openid-configuration")),
-    ])
+    })
+    .collect();
+    candidates.dedup();
+    Ok(candidates)
 }
 
 #[cfg(test)]
@@ -114,20 +128,25 @@ mod tests {
 
     #[test]
     fn metadata_is_sought_where_the_specifications_say() {
-        for (issuer, first, second) in [
+        for (issuer, expected) in [
             (
                 "https://id.example.com",
-                "https://id.example.com/.well-known/oauth-authorization-server",
-                "https://id.example.com/.well-known/openid-configuration",
+                vec![
+                    "https://id.example.com/.well-known/oauth-authorization-server",
+                    "https://id.example.com/.well-known/openid-configuration",
+                ],
             ),
             (
                 "https://id.example.com/realms/one/",
-                "https://id.example.com/.well-known/oauth-authorization-server/realms/one",
-                "https://id.example.com/realms/one/.well-known/openid-configuration",
+                vec![
+                    "https://id.example.com/.well-known/oauth-authorization-server/realms/one",
+                    "https://id.example.com/.well-known/openid-configuration/realms/one",
+                    "https://id.example.com/realms/one/.well-known/openid-configuration",
+                ],
             ),
         ] {
             let urls = candidates(&Url::parse(issuer).unwrap()).unwrap();
-            assert_eq!(urls.each_ref().map(Url::as_str), [first, second]);
+            assert_eq!(urls.iter().map(Url::as_str).collect::<Vec<_>>(), expected);
         }
     }
 

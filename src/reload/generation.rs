@@ -112,10 +112,10 @@ fn issuer(
     credential: Option<Credential>,
     metrics: &Metrics,
 ) -> Result<Issuer, IssuerError> {
-    let IssuerConfig { rules, keys, introspection, insecure_http, .. } = configured;
+    let IssuerConfig { rules, keys, introspection, insecure_http, pace, implies: _ } = configured;
     let asked =
         introspection.map(|it| introspector(it, rules.clone(), credential, insecure_http, metrics)).transpose()?;
-    let remote = |rules, source| Issuer::remote(rules, source, insecure_http).map_err(IssuerError::Fetch);
+    let remote = |rules, source| Issuer::remote(rules, source, insecure_http, pace).map_err(IssuerError::Fetch);
     let issuer = match (keys, set) {
         (None, _) => Issuer::without_keys(rules),
         (Some(config::KeySource::Url(url)), _) => remote(rules, KeySource::Url(url))?,

@@ -10,11 +10,15 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokio::sync::{Notify, oneshot};
 use tokio_stream::Stream;
+use toolgate::clock::Clock;
 
 use super::support::{
-    FORECAST, Files, PATIENCE, Serving, ask, becomes, check, nonsense, question, reason, records, wait_for,
+    FORECAST, Files, PATIENCE, Serving, ask, becomes, check, json as read, nonsense, question, reason, records,
+    wait_for,
 };
 use crate::server::Raw;
+use crate::support::provider::{Answer, Provider, keys};
+use crate::support::tokens::{TestKey, key_set};
 
 #[test]
 fn one_line_says_what_listens_and_which_rules_hold() {
@@ -89,6 +93,50 @@ fn the_admin_port_tells_the_state() {
     assert_eq!(status.get("last_reload_failure"), None);
     assert!(status["audit"].is_array() && status["since"].is_string() && status["digest"].is_string(), "{status}");
     assert_eq!(serving.metric("toolgate_issuer_ready{issuer=\"corp\"}"), 1.0);
+}
+
+/// A provider that is down from the start takes no other with it, is named, and is taken back by itself.
+#[tokio::test]
+async fn one_dead_provider_is_told_and_harms_no_other() {
+    let files = Files::new();
+    let provider = Provider::start(Answer::Down);
+    let key = TestKey::new("ES256", "partner");
+    let partner = format!(
+        "  - {{name: partner, issuer: \"https://partner.example.net\", jwks: {{url: \"{}\"}}, insecure_http: true}}\n",
+        provider.url
+    );
+    let servers = format!("{partner}servers:\n");
+    files.configure(&[("servers:\n", &servers), ("issuers: [corp]", "issuers: [corp, partner]")]);
+    let serving = Serving::start(&files, "toolgate.yaml");
+    let channel = serving.connect().await;
+    let now = Clock::System.now().seconds();
+    let claims = json!({
+        "iss": "https://partner.example.net", "aud": "https://mcp.example.com/weather", "sub": "pat",
+        "client_id": "agent", "scope": "weather:read", "iat": now, "exp": now + 3600, "jti": "1",
+    });
+    let call = |token: &str| question(token, "get_forecast", &json!({"city": "Oslo"}));
+    let own = call(&files.token("ada", "weather:read"));
+    let theirs = call(&key.token(&key.header(), &claims.to_string()));
+    let state = |ready: bool, detail: bool| {
+        let (code, body) = serving.get("/readyz");
+        let issuers = serving.status()["issuers"].clone();
+        let metric = serving.metric("toolgate_issuer_ready{issuer=\"partner\"}");
+        (code, read(&body)["issuers"].clone()) == (200, issuers.clone())
+            && issuers[0] == json!({"name": "corp", "ready": true})
+            && (issuers[1]["name"].as_str(), issuers[1]["ready"].as_bool()) == (Some("partner"), Some(ready))
+            && issuers[1]["detail"].is_string() == detail
+            && metric == f64::from(u8::from(ready))
+    };
+    assert!(wait_for(|| state(false, true)), "{}", serving.status());
+    assert_eq!(ask(&channel, &theirs).await, "keys_unavailable");
+    assert_eq!(ask(&channel, &own).await, "allow");
+
+    provider.turn(keys(key_set(&[&key])));
+    becomes(&channel, &theirs, "allow").await;
+    assert!(wait_for(|| state(true, true)), "{}", serving.status());
+    provider.turn(Answer::Down);
+    assert_eq!(ask(&channel, &theirs).await, "allow");
+    assert_eq!(ask(&channel, &own).await, "allow");
 }
 
 /// A call whose body is still on its way when the order to stop comes is answered; nobody new is let in.

@@ -27,7 +27,7 @@ use toolgate::envoy::wire::{CheckResponse, RawCheck};
 use toolgate::metrics::Metrics;
 use toolgate::reload::Live;
 use toolgate::reload::generation::Generation;
-use toolgate::reload::load::load;
+use toolgate::reload::load::{Loaded, load};
 use toolgate::server::{Address, Bound, DRAIN_LIMIT, ServeError, Stopped, serve};
 
 /// When everything happens, seconds since the epoch: 2026-11-22, a Sunday, at noon UTC.
@@ -49,6 +49,11 @@ pub(crate) struct House {
 impl House {
     /// Loads `toolgate.yaml` out of `files`, names and texts. An issuer with remote keys needs a runtime around this.
     pub(crate) fn build(files: &[(&str, &str)]) -> Self {
+        Self::build_with(files, |_| {})
+    }
+
+    /// The same with something changed between loading and starting that no file can say.
+    pub(crate) fn build_with(files: &[(&str, &str)], change: impl FnOnce(&mut Loaded)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             let path = folder.path().join(name);
@@ -56,7 +61,8 @@ impl House {
             std::fs::write(path, text).unwrap();
         }
         let config = folder.path().join("toolgate.yaml");
-        let loaded = load(&config).unwrap_or_else(|failure| panic!("{:#?}", failure.problems));
+        let mut loaded = load(&config).unwrap_or_else(|failure| panic!("{:#?}", failure.problems));
+        change(&mut loaded);
         let clock = Clock::Set(Arc::new(AtomicI64::new(NOW * 1000)));
         let metrics = Arc::new(Metrics::new("test"));
         let audit = Arc::new(audit(&loaded.config.audit, &clock));

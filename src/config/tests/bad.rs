@@ -212,7 +212,7 @@ fn limits() {
 #[test]
 fn issuers() {
     let url = "issuer: https://id.example.com";
-    let jwks = "jwks: {discover: true}";
+    let jwks = "jwks: {discover: true, max_stale: 24h}";
     refuse(&[
         (url, "issuer: http://id.example.com", "http://id.example.com", "`issuers[0].issuer` is http"),
         (url, "issuer: http://127.0.0.1", "http://127.0.0.1", "`issuers[0].issuer` is http"),
@@ -234,6 +234,33 @@ fn issuers() {
             "`issuers[0].jwks` names more than one source of keys",
         ),
         (jwks, "jwks: {discover: false}", "false", "`issuers[0].jwks.discover` can only be `true`"),
+        (jwks, "jwks: {file: a, max_stale: 24h}", "24h", "`issuers[0].jwks.max_stale` has no effect on keys in a file"),
+        (
+            "max_stale: 24h",
+            "max_stale: 3599s",
+            "3599s",
+            "`issuers[0].jwks.max_stale` cannot be `3599s`: it is too short",
+        ),
+        ("max_stale: 24h", "max_stale: 0h", "0h", "`issuers[0].jwks.max_stale` cannot be `0h`: it is too short"),
+        (
+            "max_stale: 24h",
+            "max_stale: 604801s",
+            "604801s",
+            "`issuers[0].jwks.max_stale` cannot be `604801s`: it is too long",
+        ),
+        (
+            "max_stale: 24h",
+            "max_stale: 1d",
+            "1d",
+            "`issuers[0].jwks.max_stale` cannot be `1d`: it is not a duration such as `24h`",
+        ),
+        (
+            "max_stale: 24h",
+            "max_stale: 5124095576030432h",
+            "5124095576030432h",
+            "`issuers[0].jwks.max_stale` cannot be `5124095576030432h`: it is not a duration such as `24h`",
+        ),
+        ("max_stale: 24h", "max_stale: 24", "24", "`issuers[0].jwks.max_stale` must be text, not a number"),
         (
             jwks,
             "jwks: {url: 'http://id.example.com/keys'}",

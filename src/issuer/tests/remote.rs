@@ -223,7 +223,7 @@ async fn an_address_that_must_not_be_called_is_no_issuer() {
     for (url, expected) in
         [("http://id.example.com/", FetchError::Url), ("https://169.254.169.254/", FetchError::Address)]
     {
-        let made = Issuer::remote(rules(), KeySource::Url(Url::parse(url).unwrap()), false);
+        let made = Issuer::remote(rules(), KeySource::Url(Url::parse(url).unwrap()), false, PACE);
         assert_eq!(made.map(|_| ()).unwrap_err(), expected);
     }
 }
@@ -248,12 +248,41 @@ fn metadata_server(at: &'static str, metadata: impl Fn(&str) -> String + Send + 
 #[tokio::test]
 async fn metadata_leads_to_the_keys() {
     let document = |base: &str| format!(r#"{{"issuer":"{base}/one","jwks_uri":"{base}/keys","x":[]}}"#);
-    let (oauth, oidc) = ("/.well-known/oauth-authorization-server/one", "/one/.well-known/openid-configuration");
-    for (at, expected) in [(oauth, vec![oauth, "/keys"]), (oidc, vec![oauth, oidc, "/keys"])] {
+    let places = [
+        "/.well-known/oauth-authorization-server/one",
+        "/.well-known/openid-configuration/one",
+        "/one/.well-known/openid-configuration",
+    ];
+    for (tried, at) in places.into_iter().enumerate() {
         let server = metadata_server(at, document);
         let fetched = server.discovery(&format!("{}/one", server.base)).fetch().await;
         assert_eq!(fetched.map(|fetched| fetched.keys.len()), Ok(1));
-        assert_eq!(server.paths(), expected);
+        assert_eq!(server.paths(), [&places[..=tried], &["/keys"]].concat());
+    }
+}
+
+/// A document of another issuer is passed over as if there were none, and told if there is no better one.
+#[tokio::test]
+async fn each_document_is_held_against_the_issuer() {
+    let own = |base: &str| format!(r#"{{"issuer":"{base}/one","jwks_uri":"{base}/keys"}}"#);
+    let other = |base: &str| format!(r#"{{"issuer":"{base}/two","jwks_uri":"{base}/other"}}"#);
+    let missing = || head("404 Not Found\r\ncontent-length: 0");
+    for (has_own, expected) in [(true, Ok(1)), (false, Err(FetchError::Issuer))] {
+        let base = Arc::new(Mutex::new(String::new()));
+        let (shared, keys) = (Arc::clone(&base), one_key("a"));
+        let server = Server::start(move |path| {
+            let base = shared.lock().unwrap();
+            match path {
+                "/.well-known/oauth-authorization-server/one" => ok("", &other(&base)),
+                "/one/.well-known/openid-configuration" if has_own => ok("", &own(&base)),
+                "/keys" => ok("", &keys),
+                _ => missing(),
+            }
+        });
+        base.lock().unwrap().clone_from(&server.base);
+        let fetched = server.discovery(&format!("{}/one", server.base)).fetch().await;
+        assert_eq!(fetched.map(|fetched| fetched.keys.len()), expected);
+        assert!(!server.paths().contains(&"/other".to_owned()));
     }
 }
 
