@@ -520,7 +520,7 @@ fn remedies() {
         ("depth: 64", "depth: 7", "choose a value from 8 to 512"),
         ("timeout: 1s", "timeout: 9ms", "choose a value from 10ms to 5000ms"),
         ("forward_token: false", "forward_token: no", "write `true` or `false`, without quotes"),
-        ("  stdout: {}", "  stdout: {}\nlimits: {}", "remove one of them: the first is on line 34"),
+        ("  stdout: {}", "  stdout: {}\nlimits: {}", "remove one of them: the first is on line 35"),
     ] {
         let problems = problems(&replaced(SAMPLE, old, new));
         let found: Vec<&str> = problems.iter().filter_map(|problem| problem.help.as_deref()).collect();
