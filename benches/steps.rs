@@ -57,7 +57,7 @@ pub(crate) fn measure(config: &Path, folder: &Path) {
     let sum: f64 = rows.iter().map(|(_, micros)| micros).sum();
     let total = sample(
         || RawCheck::new(bench.bytes.clone()),
-        |message| bench.gate.answer(message, None, None).now_or_never().expect("nothing to wait for"),
+        |message| bench.gate.answer(message, None, None).now_or_never().unwrap(),
     );
     rows.push(("clock, snapshot, counters", (total - sum).max(0.0)));
     rows.push(("Gate::answer, all of the above", total));
@@ -229,7 +229,7 @@ fn caller(
     let presented =
         Presented { credential: &admitted.credential, server: admitted.server, generation, now, patience: None };
     let fingerprint = |token: &[u8]| audit.fingerprint(token);
-    let (_, known) = tokens.caller(&presented, &fingerprint).now_or_never().expect("nothing to wait for");
+    let (_, known) = tokens.caller(&presented, &fingerprint).now_or_never().unwrap();
     known.unwrap()
 }
 
