@@ -7,10 +7,11 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::FutureExt;
 use prost::Message;
 use toolgate::decision::approach;
 use toolgate::envoy::request;
-use toolgate::envoy::tokens::Lookup;
+use toolgate::envoy::tokens::{Lookup, Presented};
 
 use crate::desk::Desk;
 use crate::scene;
@@ -44,8 +45,15 @@ fn row(desk: &Desk, key: &TestKey) -> String {
         let cold = sample_once(prepare, |context| {
             let admitted = approach(&generation.rules, &context).unwrap();
             let fingerprint = |token: &[u8]| desk.gate.audit.fingerprint(token);
-            let (lookup, known) =
-                desk.gate.tokens.caller(&admitted.credential, admitted.server, &generation, now, fingerprint);
+            let presented = Presented {
+                credential: &admitted.credential,
+                server: admitted.server,
+                generation: &generation,
+                now,
+                patience: None,
+            };
+            let asked = desk.gate.tokens.caller(&presented, &fingerprint).now_or_never();
+            let (lookup, known) = asked.expect("nothing to wait for");
             assert!(lookup == Lookup::Miss && known.is_ok(), "{known:?}");
             known
         });

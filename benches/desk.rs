@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use prost::Message;
 use toolgate::audit::{Audit, AuditSettings};
 use toolgate::clock::Clock;
@@ -64,7 +65,9 @@ impl Desk {
 
     /// Asks the gate; whether it allowed.
     pub(crate) fn ask(&self, message: Bytes) -> bool {
-        self.gate.answer(RawCheck::new(message), None).status.unwrap_or_default().code == 0
+        let asked = self.gate.answer(RawCheck::new(message), None, None).now_or_never();
+        let answered = asked.expect("nothing to wait for");
+        answered.status.unwrap_or_default().code == 0
     }
 
     /// Empties the audit file, so that the disk does not fill up.

@@ -5,16 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use prost::Message;
 use rustix::time::{ClockId, clock_gettime};
 use toolgate::audit::{Audit, DecisionId, Latency, Record, Verdict};
 use toolgate::context::{Body, RequestContext, UnixTime};
 use toolgate::decision::server::Server;
-use toolgate::decision::{Around, Decision, Step, Use, approach, decide};
+use toolgate::decision::{Admitted, Around, Decision, Step, Use, approach, decide};
 use toolgate::envoy::check::Gate;
 use toolgate::envoy::request;
 use toolgate::envoy::response::{About, build};
-use toolgate::envoy::tokens::{Known, Tokens};
+use toolgate::envoy::tokens::{Known, Presented, Tokens};
 use toolgate::envoy::wire::{CheckRequest, Incoming, RawCheck};
 use toolgate::json::Document;
 use toolgate::mcp;
@@ -54,7 +55,10 @@ pub(crate) fn measure(config: &Path, folder: &Path) {
     let bench = Bench::new(config, folder);
     let mut rows = [bench.reading(), bench.deciding(), bench.answering()].concat();
     let sum: f64 = rows.iter().map(|(_, micros)| micros).sum();
-    let total = sample(|| RawCheck::new(bench.bytes.clone()), |message| bench.gate.answer(message, None));
+    let total = sample(
+        || RawCheck::new(bench.bytes.clone()),
+        |message| bench.gate.answer(message, None, None).now_or_never().expect("nothing to wait for"),
+    );
     rows.push(("clock, snapshot, counters", (total - sum).max(0.0)));
     rows.push(("Gate::answer, all of the above", total));
     rows.push(("response encode", bench.encoding()));
@@ -69,8 +73,9 @@ impl Bench {
         let generation = gate.live.current();
         let bytes = Bytes::from(crate::scene::message(folder));
         let context = request::context(read(bytes.clone()), None);
-        let known = caller(&gate.tokens, &generation, &context, &gate.audit, now);
-        let credential = approach(&generation.rules, &context).unwrap().credential;
+        let admitted = approach(&generation.rules, &context).unwrap();
+        let known = caller(&gate.tokens, &generation, &admitted, &gate.audit, now);
+        let credential = admitted.credential;
         Self { gate, generation, bytes, context, credential, known, now }
     }
 
@@ -79,8 +84,7 @@ impl Bench {
         let admitted = approach(&generation.rules, context).unwrap();
         let token = || {
             gate.metrics.token_cache_hit();
-            gate.tokens
-                .caller(&admitted.credential, admitted.server, generation, *now, |token| gate.audit.fingerprint(token))
+            caller(&gate.tokens, generation, &admitted, &gate.audit, *now)
         };
         vec![
             ("protobuf read", sample(|| self.bytes.clone(), read)),
@@ -218,13 +222,14 @@ pub(crate) fn read(bytes: Bytes) -> CheckRequest {
 fn caller(
     tokens: &Tokens,
     generation: &Generation,
-    context: &RequestContext,
+    admitted: &Admitted<'_>,
     audit: &Audit,
     now: UnixTime,
 ) -> Arc<Known> {
-    let admitted = approach(&generation.rules, context).unwrap();
-    let (_, known) =
-        tokens.caller(&admitted.credential, admitted.server, generation, now, |token| audit.fingerprint(token));
+    let presented =
+        Presented { credential: &admitted.credential, server: admitted.server, generation, now, patience: None };
+    let fingerprint = |token: &[u8]| audit.fingerprint(token);
+    let (_, known) = tokens.caller(&presented, &fingerprint).now_or_never().expect("nothing to wait for");
     known.unwrap()
 }
 

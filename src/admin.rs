@@ -143,7 +143,7 @@ mod tests {
 
     fn issuer(name: &str, ready: bool) -> IssuerStatus {
         let detail = (!ready).then(|| "connection refused".to_owned());
-        IssuerStatus { name: name.to_owned(), ready, detail }
+        IssuerStatus { name: name.to_owned(), ready, detail, introspection: None }
     }
 
     /// Starts a server on a free port, asks each question over a connection of its own, and stops the server.

@@ -3,6 +3,7 @@
 //! [`parse`] is pure: it reads no other file. Whatever can only be checked against another file keeps its place
 //! ([`Spanned`]), so that the loader can point at it. The contract, key by key, is in the documentation.
 
+mod introspection;
 mod issuer;
 mod limits;
 mod listen;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
+pub use introspection::{CredentialConfig, IntrospectionConfig};
 pub use issuer::{IssuerConfig, KeySource};
 pub use limits::LimitsConfig;
 pub use listen::{Address, GrpcListener, Listen};
@@ -102,9 +104,13 @@ impl Config {
             Address::Unix(path) => Some(path),
             Address::Tcp(_) => None,
         });
-        let keys = self.issuers.iter_mut().filter_map(|issuer| match &mut issuer.keys {
-            KeySource::File(path) => Some(&mut path.value),
-            KeySource::Url(_) | KeySource::Discover => None,
+        let issuers = self.issuers.iter_mut().flat_map(|issuer| {
+            let keys = match &mut issuer.keys {
+                Some(KeySource::File(path)) => Some(&mut path.value),
+                Some(KeySource::Url(_) | KeySource::Discover) | None => None,
+            };
+            let credential = issuer.introspection.as_mut().map(|it| &mut it.credential.file_mut().value);
+            keys.into_iter().chain(credential)
         });
         let servers = self.servers.iter_mut().flat_map(|server| {
             let secret = server.dpop.as_mut().and_then(|dpop| dpop.nonce_secret_file.as_mut());
@@ -115,7 +121,7 @@ impl Config {
             .chain(&mut self.revocations)
             .chain([&mut self.policies])
             .map(|path| &mut path.value);
-        for path in sockets.chain(keys).chain(spanned) {
+        for path in sockets.chain(issuers).chain(spanned) {
             *path = folder.join(&path);
         }
         self

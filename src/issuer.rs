@@ -1,17 +1,24 @@
-//! Floor 2: the keys of an issuer, from a file or over HTTP.
+//! Floor 2: the keys of an issuer, from a file or over HTTP, and its word about opaque tokens.
 //!
 //! One background task per remote issuer fetches and replaces its whole key set; a request only ever reads what is there.
-//! Absent on purpose: fetching on the request's path, keys that are kept after the issuer has removed them (removal is
+//! Opaque tokens alone make a request wait: [`Introspector`] asks the issuer, within bounds of time and number.
+//! Absent on purpose: fetching keys on the request's path, keys that are kept after the issuer has removed them (removal is
 //! revocation), placeholder keys while there are none, and any address that a token names.
 //!
 //! Architecture invariants: a fetch that fails changes no key; however many unknown keys tokens name, a fetch follows at
 //! most once per [`Pace::cooldown`]; the issuer of one set never vouches for another's.
 
 mod address;
+mod breaker;
+mod credential;
 mod http;
+mod introspection;
 mod refresh;
 mod source;
 
+#[cfg(test)]
+#[path = "../tests/support/endpoint.rs"]
+mod endpoint;
 #[cfg(test)]
 mod tests;
 
@@ -24,8 +31,11 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+pub use credential::Credential;
+pub use credential::CredentialError;
 pub use http::Bounds;
 pub use http::FetchError;
+pub use introspection::{Active, Endpoint, IntrospectionError, IntrospectionStatus, Introspector, TokenKey};
 pub use refresh::Pace;
 pub use source::KeySource;
 
@@ -33,14 +43,17 @@ use crate::token::{IssuerRules, KeySet};
 use refresh::Fetch;
 use source::Remote;
 
-/// An issuer of tokens: its rules, and its keys as they are now. Dropping it ends its task.
+/// An issuer of tokens: its rules, its keys as they are now, and how it is asked about opaque tokens. Dropping it ends its
+/// task.
 #[derive(Debug)]
 pub struct Issuer {
     rules: IssuerRules,
-    source: String,
+    /// Where its keys come from; absent from one whose tokens are all opaque.
+    source: Option<String>,
     max_stale: Duration,
     state: Arc<State>,
     task: Option<AbortHandle>,
+    introspector: Option<Introspector>,
 }
 
 /// How an issuer is doing, for people. Ages are in seconds.
@@ -48,8 +61,8 @@ pub struct Issuer {
 pub struct Status {
     /// The issuer's short name.
     pub name: String,
-    /// `file`, or the address of the key set or of the issuer that is asked for it.
-    pub source: String,
+    /// `file`, or the address of the key set or of the issuer that is asked for it; absent if it has no keys.
+    pub source: Option<String>,
     /// Whether its tokens can be verified.
     pub ready: bool,
     /// The number of usable keys.
@@ -62,6 +75,9 @@ pub struct Status {
     pub failure_age: Option<u64>,
     /// Why it failed.
     pub error: Option<FetchError>,
+    /// How its introspection endpoint is doing, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introspection: Option<IntrospectionStatus>,
 }
 
 /// What the task and the requests share.
@@ -85,7 +101,23 @@ impl Issuer {
     pub fn with_keys(rules: IssuerRules, keys: KeySet) -> Issuer {
         let state = State::default();
         state.latest.store(Arc::new(Latest { keys: Some(Arc::new(keys)), ..Latest::default() }));
-        Issuer { rules, source: "file".to_owned(), max_stale: Duration::MAX, state: Arc::new(state), task: None }
+        Self::new(rules, Some("file".to_owned()), state)
+    }
+
+    /// An issuer without keys: all its tokens are opaque. To be completed by [`Issuer::introspecting`].
+    pub fn without_keys(rules: IssuerRules) -> Issuer {
+        Self::new(rules, None, State::default())
+    }
+
+    fn new(rules: IssuerRules, source: Option<String>, state: State) -> Issuer {
+        Issuer { rules, source, max_stale: Duration::MAX, state: Arc::new(state), task: None, introspector: None }
+    }
+
+    /// The same issuer, which is also asked about opaque tokens.
+    #[must_use]
+    pub fn introspecting(mut self, introspector: Introspector) -> Issuer {
+        self.introspector = Some(introspector);
+        self
     }
 
     /// Other keys in place of those that are there, as a refresh does it.
@@ -107,7 +139,8 @@ impl Issuer {
     fn start(rules: IssuerRules, source: String, fetch: impl Fetch, pace: Pace) -> Issuer {
         let state = Arc::new(State::default());
         let task = tokio::spawn(refresh::run(rules.name.clone(), Arc::clone(&state), fetch, pace));
-        Issuer { rules, source, max_stale: pace.max_stale, state, task: Some(task.abort_handle()) }
+        let (source, task) = (Some(source), Some(task.abort_handle()));
+        Issuer { rules, source, max_stale: pace.max_stale, state, task, introspector: None }
     }
 
     /// How its tokens must look.
@@ -129,9 +162,23 @@ impl Issuer {
         self.state.wanted.notify_one();
     }
 
-    /// Whether its tokens can be verified.
+    /// Whether it has keys at all. To a JWT of an issuer that has none there is nobody to say yes.
+    pub fn has_keys(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// How it is asked about opaque tokens, if it is.
+    pub fn introspector(&self) -> Option<&Introspector> {
+        self.introspector.as_ref()
+    }
+
+    /// Whether its tokens can be verified: it has its keys, or, if it is to have none, its endpoint is not left alone for
+    /// its failures.
     pub fn ready(&self) -> bool {
-        self.keys().is_some()
+        if self.has_keys() {
+            return self.keys().is_some();
+        }
+        self.introspector.as_ref().is_some_and(Introspector::ready)
     }
 
     /// How it is doing.
@@ -147,6 +194,7 @@ impl Issuer {
             success_age: latest.success.map(age),
             failure_age: latest.failure.as_ref().map(|(moment, _)| age(*moment)),
             error: latest.failure.as_ref().map(|(_, error)| error.clone()),
+            introspection: self.introspector.as_ref().map(Introspector::status),
         }
     }
 }

@@ -41,6 +41,7 @@ pub struct Metrics {
     reloaded_at: Gauge<f64, AtomicU64>,
     generation: Gauge<u64, AtomicU64>,
     issuers: Family<Labels<1>, Gauge>,
+    introspections: Family<Labels<2>, Counter>,
     audit_failures: Counter,
     panics: Counter,
 }
@@ -99,6 +100,54 @@ impl Decisions {
     }
 }
 
+/// What came of a question about an opaque token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Introspected {
+    /// The token is active, and its claims are in order.
+    Active,
+    /// It is not.
+    Inactive,
+    /// It is active, but its claims are not in order.
+    Unacceptable,
+    /// There was no answer that says anything.
+    Failed,
+    /// Nobody was asked: too many questions were under way, or the endpoint is left alone.
+    Skipped,
+}
+
+impl Introspected {
+    /// Every outcome.
+    pub const ALL: [Self; 5] = [Self::Active, Self::Inactive, Self::Unacceptable, Self::Failed, Self::Skipped];
+
+    /// The value of the `outcome` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Unacceptable => "unacceptable",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// The counters of one issuer's introspections, one for each outcome.
+#[derive(Debug, Clone)]
+pub struct Introspections([(Introspected, Counter); Introspected::ALL.len()]);
+
+impl Introspections {
+    /// Counts one.
+    pub fn count(&self, outcome: Introspected) {
+        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == outcome) {
+            counter.inc();
+        }
+    }
+}
+
+fn introspection_labels(issuer: &str, outcome: Introspected) -> Labels<2> {
+    [("issuer", issuer.to_owned()), ("outcome", outcome.as_str().to_owned())]
+}
+
 impl Metrics {
     /// Registers everything; `version` goes into `toolgate_build_info`.
     pub fn new(version: &str) -> Self {
@@ -117,6 +166,7 @@ impl Metrics {
             reloaded_at: Gauge::default(),
             generation: Gauge::default(),
             issuers: Family::default(),
+            introspections: Family::default(),
             audit_failures: Counter::default(),
             panics: Counter::default(),
             registry: Registry::default(),
@@ -135,6 +185,8 @@ impl Metrics {
         registry.register_with_unit("reload_last_success_timestamp", help, Unit::Seconds, metrics.reloaded_at.clone());
         registry.register("generation", "Number of the rules that hold now", metrics.generation.clone());
         registry.register("issuer_ready", "Whether tokens of an issuer can be verified", metrics.issuers.clone());
+        let help = "Questions about opaque tokens, by what came of them";
+        registry.register("introspections", help, metrics.introspections.clone());
         registry.register("audit_failures", "Records that a sink did not take", metrics.audit_failures.clone());
         registry.register("panics", "Requests that ended in a panic and were denied", metrics.panics.clone());
         Self { registry, ..metrics }
@@ -191,6 +243,15 @@ impl Metrics {
     /// The issuer called `issuer` is in the rules no more.
     pub fn issuer_removed(&self, issuer: &str) {
         self.issuers.remove(&[("issuer", issuer.to_owned())]);
+        for outcome in Introspected::ALL {
+            self.introspections.remove(&introspection_labels(issuer, outcome));
+        }
+    }
+
+    /// The counters of the issuer called `issuer`, which is asked about opaque tokens, all present from now on.
+    pub fn introspections(&self, issuer: &str) -> Introspections {
+        let counter = |outcome| self.introspections.get_or_create_owned(&introspection_labels(issuer, outcome));
+        Introspections(Introspected::ALL.map(|outcome| (outcome, counter(outcome))))
     }
 
     /// The counter that the audit trail is to count its failures in.
@@ -285,6 +346,7 @@ mod tests {
         metrics.load_refused();
         metrics.issuer_ready("corp", true);
         metrics.issuer_ready("partner", false);
+        metrics.introspections("partner").count(Introspected::Failed);
         metrics.audit_failures().inc();
         metrics.panicked();
         metrics.observe(Step::Audit, Duration::from_micros(3));
@@ -299,6 +361,8 @@ mod tests {
             "toolgate_generation 7",
             "toolgate_issuer_ready{issuer=\"corp\"} 1",
             "toolgate_issuer_ready{issuer=\"partner\"} 0",
+            "toolgate_introspections_total{issuer=\"partner\",outcome=\"active\"} 0",
+            "toolgate_introspections_total{issuer=\"partner\",outcome=\"failed\"} 1",
             "toolgate_audit_failures_total 1",
             "toolgate_panics_total 1",
             "toolgate_decision_duration_seconds_count{step=\"audit\"} 1",

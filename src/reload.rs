@@ -3,6 +3,7 @@
 //! One generation is everything that shapes a decision. It is built whole beside the one that holds and swapped in one
 //! step; a request takes one snapshot at its start. What does not load changes nothing, and says so loudly.
 
+mod credentials;
 mod files;
 pub mod generation;
 pub mod load;

@@ -4,10 +4,10 @@
 //! Headers ─► Credential ─► UnverifiedToken ─► verify(rules, keys, now) ─► Principal ─► check(audience, now), on every use
 //! ```
 //!
-//! Only JWT access tokens are read here (RFC 9068), as compact JWS with an asymmetric signature. Absent on purpose:
-//! encrypted tokens, symmetric algorithms, keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) and extensions
-//! (`crit`). Whether the sender of a token may use it is [`check_sender`]: a token bound to a key or a certificate (`cnf`)
-//! is no use without them.
+//! JWT access tokens are read here (RFC 9068), as compact JWS with an asymmetric signature, and what an issuer answers about
+//! an opaque one (RFC 7662); which of the two a token is, [`Form`] says. Absent on purpose: encrypted tokens, symmetric
+//! algorithms, keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) and extensions (`crit`). Whether the sender of a
+//! token may use it is [`check_sender`]: a token bound to a key or a certificate (`cnf`) is no use without them.
 //!
 //! Architecture invariants: a [`Principal`] is made in `token/verify.rs` alone; no JSON of a token or a key set is read
 //! by anything but [`crate::json`]; the signature library sees nothing that has not passed our own checks.
@@ -20,6 +20,7 @@ mod credential;
 mod decimal;
 mod dpop;
 mod error;
+mod form;
 mod jwk;
 mod jws;
 mod keys;
@@ -52,7 +53,9 @@ pub use dpop::PROOF_SECONDS;
 pub use dpop::ProofError;
 pub use dpop::ProofId;
 pub use dpop::WeakSecret;
+pub use error::AnswerError;
 pub use error::TokenError;
+pub use form::Form;
 pub use jwk::KeyId;
 pub use jwk::Unusable;
 pub use jws::MAX_HEADER;
@@ -78,5 +81,7 @@ pub use sender::check_sender;
 pub use verify::LEEWAY_SECONDS;
 pub use verify::Principal;
 pub use verify::UnverifiedToken;
+pub use verify::Voucher;
+pub use verify::introspected;
 pub use verify::suppose;
 pub use verify::verify;

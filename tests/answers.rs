@@ -19,6 +19,7 @@ mod credentials;
 mod expect;
 mod faults;
 mod headers;
+mod introspection;
 mod json;
 mod metadata;
 mod methods;
@@ -42,6 +43,7 @@ fn topics() -> Vec<(&'static str, Vec<Row>)> {
         ("credentials", credentials::rows()),
         ("tokens", tokens::rows()),
         ("senders", senders::rows()),
+        ("introspection", introspection::rows()),
         ("body", body::rows()),
         ("json", json::rows()),
         ("methods", methods::rows()),
@@ -54,9 +56,10 @@ fn topics() -> Vec<(&'static str, Vec<Row>)> {
     ]
 }
 
-/// The gate of `answers/world`, with this for its audit file.
-fn house(audit: &str) -> House {
-    let config = include_str!("answers/world/toolgate.yaml").replace("audit.jsonl", audit);
+/// The gate of `answers/world`, with this for its audit file and the address of its introspection endpoint.
+fn house(audit: &str, endpoint: &str) -> House {
+    let config =
+        include_str!("answers/world/toolgate.yaml").replace("audit.jsonl", audit).replace("ENDPOINT", endpoint);
     let [corp, partner] = key_files();
     House::build(&[
         ("toolgate.yaml", &config),
@@ -68,6 +71,7 @@ fn house(audit: &str) -> House {
         ("policies/weather.cedar", include_str!("answers/world/policies/weather.cedar")),
         ("policies/bank.cedar", include_str!("answers/world/policies/bank.cedar")),
         ("policies/notes.cedar", include_str!("answers/world/policies/notes.cedar")),
+        ("secret", "s3cret\n"),
         (corp.0, &corp.1),
         (partner.0, &partner.1),
     ])
@@ -75,7 +79,8 @@ fn house(audit: &str) -> House {
 
 #[tokio::test]
 async fn every_answer_is_whole() {
-    let mut house = house("audit.jsonl");
+    let endpoint = introspection::endpoint();
+    let mut house = house("audit.jsonl", &endpoint.base);
     let served = house.serve(&[None, Some("bank")]).await;
     let mut wrong = Vec::new();
     for (topic, rows) in topics() {
@@ -91,12 +96,13 @@ async fn every_answer_is_whole() {
         }
     }
     served.stop().await;
+    introspection::check(&endpoint);
     assert!(wrong.is_empty(), "{} rows are wrong\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[tokio::test]
 async fn without_a_record_nothing_passes() {
-    let house = house("/dev/full");
+    let house = house("/dev/full", "http://127.0.0.1:1");
     let served = house.serve(&[None]).await;
     for Row { name, ask, answer } in faults::rows_without_a_record() {
         let response = served.ask(ask.listener, ask.encode()).await;

@@ -72,6 +72,7 @@ fn the_configuration_shown_is_read_and_whole() {
         ("dpop: {", "dpop: {zzzzzzzz: 1, "),
         ("mtls: {", "mtls: {zzzzzzzz: 1, "),
         ("- name: weather\n", "- name: weather\n  zzzzzzzz: 1\n"),
+        ("introspection: {", "introspection: {zzzzzzzz: 1, "),
         ("limits: {", "limits: {zzzzzzzz: 1, "),
         ("audit:\n", "audit:\n  zzzzzzzz: 1\n"),
         ("file: {", "file: {zzzzzzzz: 1, "),

@@ -70,8 +70,11 @@ const GENERATED: &[&str] = &[
 const NAME_GENERATED: &[&str] =
     &["src/envoy/check.rs", "src/envoy/request.rs", "src/envoy/response.rs", "src/envoy/wire.rs"];
 
-/// The one caller of `token::suppose`, which makes a principal out of claims that nobody signed.
-const SUPPOSES: &[&str] = &["src/cli/explain.rs"];
+/// What makes a principal out of claims that nobody signed, its one caller, and why there is no other.
+const BELIEVES: &[(&str, &str, &str)] = &[
+    ("suppose", "src/cli/explain.rs", "verifies nothing; `explain` alone calls it"),
+    ("introspected", "src/issuer/introspection.rs", "believes what it is given; the issuer's own answer alone is"),
+];
 
 /// Lines of a file without its inline tests. Past it, a file has more than one subject.
 const MAX_LINES: usize = 400;
@@ -200,13 +203,17 @@ fn proofs(path: &str, text: &str) -> Vec<String> {
 }
 
 fn supposes(path: &str, text: &str) -> Vec<String> {
-    if is_test(path) || SUPPOSES.contains(&path) {
+    if is_test(path) {
         return Vec::new();
     }
     let code = without_tests(&code(text));
-    let calls = after(&code, "suppose").into_iter().filter(|(_, rest)| rest.starts_with('('));
-    let calls = calls.filter(|(_, rest)| !before(&code, rest, "suppose").ends_with("fn"));
-    calls.map(|(line, _)| format!("{path}:{line}: `suppose` verifies nothing; `explain` alone calls it")).collect()
+    let mut wrong = Vec::new();
+    for (name, _, why) in BELIEVES.iter().filter(|(_, home, _)| path != *home) {
+        let calls = after(&code, name).into_iter().filter(|(_, rest)| rest.starts_with('('));
+        let calls = calls.filter(|(_, rest)| !before(&code, rest, name).ends_with("fn"));
+        wrong.extend(calls.map(|(line, _)| format!("{path}:{line}: `{name}` {why}")));
+    }
+    wrong
 }
 
 fn generated(path: &str, text: &str) -> Vec<String> {
@@ -470,6 +477,9 @@ fn a_forged_proof_is_found() {
 fn a_supposing_caller_is_found() {
     let found = "src/decision.rs:1: `suppose` verifies nothing; `explain` alone calls it";
     says(supposes, "src/decision.rs", "token::suppose(claims, rules, now)?", &[found]);
+    let answer = "src/envoy/tokens.rs:1: `introspected` believes what it is given; the issuer's own answer alone is";
+    says(supposes, "src/envoy/tokens.rs", "introspected(body, rules, now)?", &[answer]);
+    says(supposes, "src/issuer/introspection.rs", "introspected(body, rules, now)?", &[]);
     says(supposes, "src/cli/explain.rs", "suppose(claims, rules, now)?", &[]);
     says(supposes, "src/token/verify.rs", "pub fn suppose(claims: &[u8]) {", &[]);
     says(supposes, "src/token.rs", "pub use verify::suppose;\n// suppose(claims)", &[]);

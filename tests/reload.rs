@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use futures_util::FutureExt;
 use serde_json::json;
 use toolgate::audit::{Audit, AuditSettings};
 use toolgate::clock::Clock;
@@ -11,13 +12,14 @@ use toolgate::envoy::check::Gate;
 use toolgate::envoy::proofs::Proofs;
 use toolgate::envoy::tokens::Tokens;
 use toolgate::envoy::wire::check_response::HttpResponse;
-use toolgate::envoy::wire::{CheckRequest, RawCheck};
+use toolgate::envoy::wire::{CheckRequest, CheckResponse, RawCheck};
 use toolgate::metrics::Metrics;
 use toolgate::reload::generation::Generation;
 use toolgate::reload::load::load;
 use toolgate::reload::{Live, Trigger};
 
 use crate::cli::support::{CONFIG, FORECAST, Files, question};
+use crate::support::endpoint::{IntrospectionServer, Reply};
 
 /// A gate over a folder of files, in this process: reloads happen when the test says so.
 struct Gated {
@@ -50,15 +52,17 @@ impl Gated {
         Self { files, gate }
     }
 
+    /// The reason of the answer, which may take an issuer's word.
+    async fn asked(&self, question: &CheckRequest) -> String {
+        let message = RawCheck::new(prost::Message::encode_to_vec(question).into());
+        reason(self.gate.answer(message, None, None).await)
+    }
+
     /// The reason of the answer.
     fn ask(&self, question: &CheckRequest) -> String {
         let message = RawCheck::new(prost::Message::encode_to_vec(question).into());
-        let answer = self.gate.answer(message, None);
-        let status = answer.status.unwrap();
-        match answer.http_response {
-            Some(HttpResponse::OkResponse(_)) if status.code == 0 => "allow".to_owned(),
-            _ => status.message,
-        }
+        let answer = self.gate.answer(message, None, None).now_or_never().expect("nothing to wait for");
+        reason(answer)
     }
 
     /// A call for the forecast of three days, with a token of this folder's key.
@@ -76,6 +80,14 @@ impl Gated {
     fn metric(&self, line: &str) {
         let text = self.gate.metrics.encode();
         assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
+    }
+}
+
+fn reason(answer: CheckResponse) -> String {
+    let status = answer.status.unwrap();
+    match answer.http_response {
+        Some(HttpResponse::OkResponse(_)) if status.code == 0 => "allow".to_owned(),
+        _ => status.message,
     }
 }
 
@@ -239,6 +251,61 @@ fn a_revocation_holds_until_it_is_taken_back() {
     gated.files.write("revoked.yaml", "{}\n");
     assert_eq!(gated.look(), 4);
     assert_eq!(gated.ask(&asked), "allow");
+}
+
+/// The configuration whose issuer is asked about opaque tokens at `base`.
+fn with_introspection(base: &str) -> String {
+    let asked = format!(
+        "introspection: {{endpoint: \"{base}/\", client_id: gate, client_secret_file: secret, timeout: 5s}}\n    \
+         insecure_http: true"
+    );
+    CONFIG.replace("jwks: {file: keys.json}", &format!("jwks: {{file: keys.json}}\n    {asked}"))
+}
+
+/// What an issuer said is worth as much as the object that asked: a changed secret empties it, other changes do not.
+#[tokio::test]
+async fn another_secret_is_another_question() {
+    let now = Clock::System.now().seconds();
+    let claims = json!({
+        "active": true, "aud": "https://mcp.example.com/weather", "sub": "ada", "client_id": "agent",
+        "scope": "weather:read", "iat": now, "exp": now + 3600,
+    });
+    let server = IntrospectionServer::always(Reply::Json(claims.to_string()));
+    let files = Files::new();
+    files.write("secret", "s3cret-1\n");
+    files.write("toolgate.yaml", &with_introspection(&server.base));
+    let gated = Gated::over(files, "toolgate.yaml");
+    let call = json!({"city": "Oslo", "days": 3});
+    let opaque = question("2YotnFZFEjr1zCsicMWpAA", "get_forecast", &call);
+    assert_eq!(gated.asked(&opaque).await, "allow");
+    assert_eq!(gated.asked(&opaque).await, "allow");
+    assert_eq!(gated.ask(&opaque), "allow", "nothing to wait for any more");
+    assert_eq!(gated.ask(&gated.forecast()), "allow", "a JWT waits for nobody");
+    assert_eq!(server.count(), 1);
+    gated.metric("toolgate_introspections_total{issuer=\"corp\",outcome=\"active\"} 1");
+
+    gated.files.write("policies/forecast.cedar", &format!("{FORECAST}// a comment\n"));
+    assert_eq!(gated.look(), 2);
+    assert_eq!((gated.ask(&opaque), server.count()), ("allow".to_owned(), 1));
+
+    gated.files.write("secret", "");
+    assert_eq!(gated.look(), 2, "an empty secret does not load");
+    let failure = gated.gate.live.failure().unwrap().message;
+    assert!(failure.contains("the file of the client secret is empty"), "{failure}");
+    assert_eq!((gated.ask(&opaque), server.count()), ("allow".to_owned(), 1));
+
+    gated.files.write("secret", "s3cret-2\n");
+    assert_eq!(gated.look(), 3);
+    assert_eq!((gated.asked(&opaque).await.as_str(), server.count()), ("allow", 2));
+    let proofs: Vec<_> = server.asked().iter().map(|asked| asked.header("authorization").map(str::to_owned)).collect();
+    assert_eq!(proofs, [Some("Basic Z2F0ZTpzM2NyZXQtMQ==".to_owned()), Some("Basic Z2F0ZTpzM2NyZXQtMg==".to_owned())]);
+
+    server.turn(Reply::Json(json!({"active": false}).to_string()));
+    gated.files.write("secret", "s3cret-1\n");
+    assert_eq!(gated.look(), 4);
+    assert_eq!(gated.asked(&opaque).await, "token_invalid", "what the first object was told is gone with it");
+    let shown = format!("{:?}", gated.gate);
+    assert!(shown.contains("Credential(") && !shown.contains("s3cret") && !shown.contains("Z2F0ZTp"));
 }
 
 /// As Kubernetes mounts a ConfigMap: files are links through `..data`, which is swapped in one step.

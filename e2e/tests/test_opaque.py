@@ -14,8 +14,6 @@ from harness import mcp
 from harness.oauth import INTROSPECTOR, USER, AuthorizationServer, OAuthStack, authorizing, machine
 from harness.parts import McpServer
 
-pytestmark = pytest.mark.skip(reason="toolgate does not accept `introspection` in its configuration yet")
-
 FORECAST = mcp.call("get_forecast", city="Oslo")
 (TS2,) = (sdk for sdk in mcp.OAUTH_SDKS if sdk.name == "ts2")
 

@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 
 use crate::audit::{SinkStatus, timestamp};
 use crate::context::UnixTime;
+use crate::issuer::IntrospectionStatus;
 
 /// The state of the process, for people and scripts. Moments are RFC 3339 in UTC.
 #[derive(Debug, Clone, Serialize)]
@@ -49,6 +50,9 @@ pub struct IssuerStatus {
     /// What is wrong, or was at the last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// How its introspection endpoint is doing, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introspection: Option<IntrospectionStatus>,
 }
 
 /// The last attempt to load other rules, if it failed.

@@ -207,7 +207,8 @@ fn on_hangup(reload: Arc<Notify>, audit: Arc<Audit>, clock: Clock) -> Result<imp
 
 fn issuer_status(issuer: &Issuer) -> IssuerStatus {
     let status = issuer.status();
-    IssuerStatus { name: status.name, ready: status.ready, detail: status.error.map(|error| error.to_string()) }
+    let detail = status.error.map(|error| error.to_string());
+    IssuerStatus { name: status.name, ready: status.ready, detail, introspection: status.introspection }
 }
 
 fn admin_state(live: &Arc<Live>, audit: &Arc<Audit>, metrics: &Arc<Metrics>, readiness: &Readiness) -> Arc<AdminState> {

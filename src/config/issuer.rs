@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::introspection::{IntrospectionConfig, introspection};
 use super::reader::{Fault, Field, Section, Seen};
 use super::values::{self, Plain};
 use super::{Spanned, path};
@@ -14,11 +15,13 @@ use crate::token::{Algorithm, ClaimRule, ClaimType, IssuerRules};
 pub struct IssuerConfig {
     /// How its tokens are verified and read.
     pub rules: IssuerRules,
-    /// Where its keys come from.
-    pub keys: KeySource,
+    /// Where its keys come from; absent if it is only asked about opaque tokens.
+    pub keys: Option<KeySource>,
+    /// How it is asked about opaque tokens, if it is.
+    pub introspection: Option<IntrospectionConfig>,
     /// Scopes, each with those that it implies; no scope implies itself, not even through others.
     pub implies: Vec<(String, Vec<String>)>,
-    /// Whether its keys and metadata may be fetched over http from a loopback address.
+    /// Whether it may be called over http at a loopback address.
     pub insecure_http: bool,
 }
 
@@ -54,13 +57,16 @@ pub(super) fn issuer(field: &Field<'_>, distinct: &mut Distinct) -> Option<Issue
             field.distinct(&mut distinct.urls, issuer.clone());
             Some(issuer)
         });
-        let keys = section.required("jwks", |field| field.section(|section| key_source(section, plain)));
+        let opaque = !section.present(&["introspection"]).is_empty();
+        let introspection =
+            section.optional("introspection", |field| field.section(|section| introspection(section, plain)));
+        let jwks = |field: &Field<'_>| field.section(|section| key_source(section, plain));
+        let keys = if opaque { section.optional("jwks", jwks) } else { section.required("jwks", jwks) };
         let algorithms = section.optional("algorithms", algorithms);
         let token_types = section.optional("token_types", |field| field.filled()?.items(token_type));
         let groups = section.optional("groups", |field| field.read(values::pointer));
         let scopes = section.optional("scopes", |field| field.section(scopes)).unwrap_or_default();
         let claims = section.optional("claims", |field| field.entries(claim)).unwrap_or_default();
-        section.unsupported("introspection", "remove it: only signed tokens (JWT) are verified so far");
         let rules = IssuerRules {
             name: name?,
             issuer: issuer?,
@@ -70,7 +76,7 @@ pub(super) fn issuer(field: &Field<'_>, distinct: &mut Distinct) -> Option<Issue
             scope_claim: scopes.claim.unwrap_or_else(|| DEFAULT_SCOPE_CLAIM.to_owned()),
             claims,
         };
-        Some(IssuerConfig { rules, keys: keys?, implies: scopes.implies, insecure_http })
+        Some(IssuerConfig { rules, keys, introspection, implies: scopes.implies, insecure_http })
     })
 }
 
@@ -84,7 +90,7 @@ const DEFAULT_TOKEN_TYPES: [&str; 2] = ["at+jwt", "application/at+jwt"];
 const DEFAULT_SCOPE_CLAIM: &str = "/scope";
 
 /// The only algorithms: symmetric ones would make a verifier able to sign, and `none` is no signature.
-const ALGORITHMS: [(&str, Algorithm); 9] = [
+pub(super) const ALGORITHMS: [(&str, Algorithm); 9] = [
     ("ES256", Algorithm::ES256),
     ("ES384", Algorithm::ES384),
     ("RS256", Algorithm::RS256),

@@ -1,9 +1,11 @@
 //! `limits`: how much of a request toolgate is willing to read.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::reader::{Fault, Field, Section};
-use super::values::{KIB, MIB, quoted, size};
+use super::values::{KIB, MIB, Millis, millis, quoted, size};
 use crate::envoy::wire::MESSAGE_CEILING;
 use crate::token::MAX_TOKEN;
 
@@ -65,13 +67,19 @@ pub(super) fn count(field: &Field<'_>, range: RangeInclusive<usize>) -> Option<u
     amount(field, range, |text| text.parse().ok(), "a whole number", "write digits only")
 }
 
-fn amount(
+/// A time in `range`.
+pub(super) fn time(field: &Field<'_>, range: RangeInclusive<Millis>) -> Option<Duration> {
+    let help = "write a whole number of `ms`, `s` or `m`, such as `150ms`";
+    amount(field, range, millis, "a time", help).map(|Millis(millis)| Duration::from_millis(millis))
+}
+
+fn amount<T: Copy + PartialOrd + Display>(
     field: &Field<'_>,
-    range: RangeInclusive<usize>,
-    read: impl FnOnce(&str) -> Option<usize>,
+    range: RangeInclusive<T>,
+    read: impl FnOnce(&str) -> Option<T>,
     kind: &str,
     help: &str,
-) -> Option<usize> {
+) -> Option<T> {
     let text = field.amount()?;
     let Some(value) = read(text) else {
         field.report(Fault::new(format!("cannot be {}: it is not {kind}", quoted(text)), help));

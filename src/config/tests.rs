@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -22,6 +24,7 @@ issuers:
     groups: /groups
     scopes: {claim: /scope, implies: {"weather:admin": ["weather:read"]}}
     claims: {department: {type: String}, clearance: {type: Long, path: /ext/clearance}}
+    introspection: {endpoint: 'https://auth.example.net/ask', client_id: gate, client_secret_file: pw, timeout: 1s}
     insecure_http: false
 servers:
   - name: weather
@@ -84,7 +87,11 @@ fn the_sample_is_read_as_it_is_meant() {
     assert_eq!(config.listen.admin, Some("127.0.0.1:9192".parse().unwrap()));
     assert_eq!(config.client_address, Some(ClientAddress::Peer));
     let issuer = &config.issuers[0];
-    assert_eq!(issuer.keys, KeySource::Discover);
+    assert_eq!(issuer.keys, Some(KeySource::Discover));
+    let asked = issuer.introspection.as_ref().unwrap();
+    assert_eq!((asked.endpoint.as_str(), asked.client_id.as_str()), ("https://auth.example.net/ask", "gate"));
+    assert_eq!(asked.credential.file().value, Path::new("pw"));
+    assert_eq!((asked.timeout, asked.concurrency, asked.cache), (Duration::from_secs(1), 64, Duration::from_secs(30)));
     assert_eq!(issuer.implies, [("weather:admin".to_owned(), vec!["weather:read".to_owned()])]);
     assert_eq!(issuer.rules.algorithms, [Algorithm::ES256, Algorithm::RS256]);
     assert_eq!(issuer.rules.token_types, ["at+jwt"]);
@@ -161,6 +168,12 @@ fn other_forms_are_accepted() {
         ("depth: 64, nodes: 100000, token: 16KiB", "depth: 8, nodes: 64, token: 1KiB"),
         ("depth: 64, nodes: 100000, token: 16KiB", "depth: 512, nodes: 10000000, token: 16KiB"),
         ("listen:", "--- # one document\nlisten:"),
+        ("    jwks: {discover: true}\n", ""),
+        ("client_secret_file: pw", "private_key: {file: key.pem, algorithm: PS256, kid: one}"),
+        ("client_id: gate", "client_id: 'the gate'"),
+        ("https://auth.example.net/ask", "https://auth.example.net/ask?tenant=one"),
+        ("timeout: 1s", "timeout: 10ms, concurrency: 1, cache: 0s"),
+        ("timeout: 1s", "timeout: 5s, concurrency: 1024, cache: 5m"),
     ] {
         accept(&replaced(SAMPLE, old, new));
     }
@@ -192,9 +205,11 @@ fn relative_paths_start_at_the_folder_of_the_file() {
     let text = replaced(SAMPLE, "127.0.0.1:9191", "'unix:toolgate.sock'");
     let text = replaced(&text, "{discover: true}", "{file: /keys.json}");
     let config = accept(&text).resolved_from(Path::new("/etc/toolgate"));
+    let credential = &config.issuers[0].introspection.as_ref().unwrap().credential;
+    assert_eq!(credential.file().value, Path::new("/etc/toolgate/pw"));
     assert_eq!(config.policies.value, Path::new("/etc/toolgate/policies"));
     assert_eq!(config.listen.grpc[0].address, Address::Unix("/etc/toolgate/toolgate.sock".into()));
-    assert!(matches!(&config.issuers[0].keys, KeySource::File(path) if path.value == Path::new("/keys.json")));
+    assert!(matches!(&config.issuers[0].keys, Some(KeySource::File(path)) if path.value == Path::new("/keys.json")));
     assert_eq!(config.servers[0].tools.as_ref().unwrap().value, Path::new("/etc/toolgate/catalogs/weather.json"));
     assert_eq!(config.audit.file.unwrap().value, Path::new("/etc/toolgate/audit.jsonl"));
 }

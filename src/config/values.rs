@@ -1,5 +1,7 @@
 //! The single values of a configuration: what each may look like, as functions from text.
 
+use std::fmt;
+
 use url::{Host, Url};
 
 use super::reader::Fault;
@@ -203,6 +205,36 @@ pub(super) fn size(text: &str) -> Option<usize> {
         _ => return None,
     };
     digits.parse::<usize>().ok()?.checked_mul(factor)
+}
+
+/// A time in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Millis(pub(super) u64);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}ms", self.0)
+    }
+}
+
+/// A time: `150ms`, `30s`, `5m`. A number without a unit would be taken for whichever the reader is used to.
+pub(super) fn millis(text: &str) -> Option<Millis> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let factor = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor).map(Millis)
+}
+
+/// The name of a client (RFC 6749 Appendix A.1): printable ASCII, a space included.
+pub(super) fn client_id(text: &str) -> Result<String, Fault> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Ok(text.to_owned());
+    }
+    fault(format!("cannot be {}", quoted(text)), "use printable ASCII: the name that the issuer gave")
 }
 
 /// Bytes in a `KiB`.

@@ -31,6 +31,8 @@ pub enum Denial {
     ProofNonce,
     /// The issuer's keys cannot be had.
     KeysUnavailable,
+    /// The issuer's word about an opaque token cannot be had.
+    IntrospectionUnavailable(Unavailable),
     /// A body over the limit, or of which the proxy kept only a part.
     BodyTooLarge,
     /// A content type or encoding that hides what the upstream will read.
@@ -72,9 +74,29 @@ pub enum InvalidToken {
     /// It names no issuer of this server.
     #[error("the token's issuer is not one of this server's")]
     Issuer,
+    /// It is a JWT of an issuer that has no keys.
+    #[error("the token is a JWT, and its issuer has no keys to verify it with")]
+    NoKeys,
     /// The revocation file has it, its subject, its client or an actor in it.
     #[error("the token, its subject, its client or an actor in it is revoked")]
     Revoked,
+}
+
+/// Why nobody can say whether an opaque token is good. `/status` has the endpoint's last error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Nobody asked: the endpoint failed too often of late.
+    #[error("the introspection endpoint failed too often and is left alone for a moment")]
+    Circuit,
+    /// Nobody asked: as many questions as are allowed are under way.
+    #[error("too many introspections are under way")]
+    Busy,
+    /// Not in the time that the proxy or the configuration gives.
+    #[error("the introspection endpoint took too long")]
+    Timeout,
+    /// It cannot be reached, or what it answers is no answer.
+    #[error("the introspection endpoint gave no answer that can be used")]
+    Endpoint,
 }
 
 /// Why a body cannot be read as the upstream will read it.
@@ -141,6 +163,7 @@ pub enum Reason {
     HeaderMismatch,
     HttpMethodNotAllowed,
     Internal,
+    IntrospectionUnavailable,
     KeysUnavailable,
     LoginInsufficient,
     MessageMalformed,
@@ -163,7 +186,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of its discriminant.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Allow,
         Self::ArgumentUnrepresentable,
         Self::AuditUnavailable,
@@ -173,6 +196,7 @@ impl Reason {
         Self::HeaderMismatch,
         Self::HttpMethodNotAllowed,
         Self::Internal,
+        Self::IntrospectionUnavailable,
         Self::KeysUnavailable,
         Self::LoginInsufficient,
         Self::MessageMalformed,
@@ -205,6 +229,7 @@ impl Reason {
             Self::HeaderMismatch => "header_mismatch",
             Self::HttpMethodNotAllowed => "http_method_not_allowed",
             Self::Internal => "internal",
+            Self::IntrospectionUnavailable => "introspection_unavailable",
             Self::KeysUnavailable => "keys_unavailable",
             Self::LoginInsufficient => "login_insufficient",
             Self::MessageMalformed => "message_malformed",
@@ -242,6 +267,7 @@ impl Denial {
             Self::ProofInvalid(_) => Reason::ProofInvalid,
             Self::ProofNonce => Reason::ProofNonce,
             Self::KeysUnavailable => Reason::KeysUnavailable,
+            Self::IntrospectionUnavailable(_) => Reason::IntrospectionUnavailable,
             Self::BodyTooLarge => Reason::BodyTooLarge,
             Self::BodyUnsupported(_) => Reason::BodyUnsupported,
             Self::MessageMalformed(_) => Reason::MessageMalformed,
@@ -260,6 +286,7 @@ impl Denial {
         match self {
             Self::TokenInvalid(why) => Some(why.to_string()),
             Self::ProofInvalid(why) => Some(why.to_string()),
+            Self::IntrospectionUnavailable(why) => Some(why.to_string()),
             Self::BodyUnsupported(why) => Some(why.to_string()),
             Self::MessageMalformed(why) => Some(why.to_string()),
             Self::HeaderMismatch { header, reason } => Some(format!("the header {header} {reason}")),

@@ -1,11 +1,12 @@
 //! Everything impure about one request, once and in order: take a snapshot of the rules, verify the token through the
 //! cache, decide, record, reply.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tonic::{Request, Response, Status};
 
 use crate::audit::{Audit, AuditError, DecisionId, Latency, Record, Recorded, Verdict};
@@ -14,10 +15,11 @@ use crate::context::{RequestContext, UnixTime};
 use crate::decision::denial::{Denial, Malfunction, Reason};
 use crate::decision::server::Server;
 use crate::decision::{Around, Decision, Step, Use, approach, caller_address, decide};
+use crate::envoy::patience::patience;
 use crate::envoy::proofs::Proofs;
 use crate::envoy::request;
 use crate::envoy::response::{About, Reply, build};
-use crate::envoy::tokens::{Known, Lookup, Tokens};
+use crate::envoy::tokens::{Known, Lookup, Presented, Tokens};
 use crate::envoy::trace::trace_id;
 use crate::envoy::wire::{Authorization, CheckResponse, Incoming, RawCheck};
 use crate::metrics;
@@ -69,13 +71,20 @@ impl Check {
 #[tonic::async_trait]
 impl Authorization for Check {
     async fn check(&self, request: Request<RawCheck>) -> Result<Response<CheckResponse>, Status> {
-        Ok(Response::new(self.gate.answer(request.into_inner(), self.server.as_ref())))
+        let patience = patience(request.metadata());
+        Ok(Response::new(self.gate.answer(request.into_inner(), self.server.as_ref(), patience).await))
     }
 }
 
 impl Gate {
-    /// The answer to one message, on record.
-    pub fn answer(&self, message: RawCheck, listener: Option<&Bytes>) -> CheckResponse {
+    /// The answer to one message, on record. It waits for nothing but what an issuer says of an opaque token, and for that
+    /// as long as the proxy has `patience`.
+    pub async fn answer(
+        &self,
+        message: RawCheck,
+        listener: Option<&Bytes>,
+        patience: Option<Duration>,
+    ) -> CheckResponse {
         let mut laps = Laps::start();
         let now = self.clock.now();
         let generation = self.live.current();
@@ -87,30 +96,33 @@ impl Gate {
         };
         let outcome = match unread {
             Some(denial) => Outcome::without_server(denial),
-            None => self.guarded(&generation, &context, now, &mut laps),
+            None => self.guarded(&generation, &context, now, patience, &mut laps).await,
         };
         self.reply(&generation, &context, outcome, &id, now, &mut laps)
     }
 
     /// [`Gate::decide`]; a panic in it is a denial of this one request.
-    fn guarded<'g>(
+    async fn guarded<'g>(
         &self,
         generation: &'g Generation,
         context: &RequestContext,
         now: UnixTime,
+        patience: Option<Duration>,
         laps: &mut Laps,
     ) -> Outcome<'g> {
-        catch_unwind(AssertUnwindSafe(|| self.decide(generation, context, now, laps))).unwrap_or_else(|_| {
+        let decided = AssertUnwindSafe(self.decide(generation, context, now, patience, laps)).catch_unwind();
+        decided.await.unwrap_or_else(|_| {
             self.metrics.panicked();
             Outcome::without_server(Denial::Internal(Malfunction::Panic))
         })
     }
 
-    fn decide<'g>(
+    async fn decide<'g>(
         &self,
         generation: &'g Generation,
         context: &RequestContext,
         now: UnixTime,
+        patience: Option<Duration>,
         laps: &mut Laps,
     ) -> Outcome<'g> {
         let admitted = match approach(&generation.rules, context) {
@@ -121,7 +133,8 @@ impl Gate {
         };
         let server = admitted.server;
         let fingerprint = |token: &[u8]| self.audit.fingerprint(token);
-        let (lookup, known) = self.tokens.caller(&admitted.credential, server, generation, now, fingerprint);
+        let presented = Presented { credential: &admitted.credential, server, generation, now, patience };
+        let (lookup, known) = self.tokens.caller(&presented, &fingerprint).await;
         match lookup {
             Lookup::Hit => self.metrics.token_cache_hit(),
             Lookup::Miss => self.metrics.token_cache_miss(),

@@ -1,10 +1,12 @@
 //! Verified tokens, remembered. Facts about a token only, never a decision.
 //!
-//! INVARIANT (nothing stale verifies): the key is a hash of the whole token. An entry counts only while the issuer that
-//! verified it is, as an object, the one in force, and while that issuer still has the key; audience, issuers of the
+//! INVARIANT (nothing stale verifies): the key is a hash of the whole token, and of the issuer too if that was asked. An entry
+//! counts only while the issuer that vouches for it is, as an object, the one in force, and while that issuer still has the
+//! key, or still remembers the very answer that the entry was made of; audience, issuers of the
 //! server, `exp` and `nbf` are checked by `decision::decide` on every request, cached or not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use moka::sync::Cache;
@@ -13,10 +15,10 @@ use crate::context::UnixTime;
 use crate::decision::Caller;
 use crate::decision::denial::{Denial, InvalidToken, Malfunction};
 use crate::decision::server::Server;
-use crate::issuer::Issuer;
+use crate::issuer::{Active, Introspector, Issuer, TokenKey};
 use crate::policy::subject::Subject;
 use crate::reload::generation::{Generation, Trusted};
-use crate::token::{Credential, TokenError, UnverifiedToken, verify};
+use crate::token::{Credential, Form, Principal, TokenError, UnverifiedToken, Voucher, verify};
 
 /// Bytes that remembered tokens may take, roughly.
 const CAPACITY: u64 = 64 * 1024 * 1024;
@@ -39,7 +41,24 @@ pub struct Known {
     /// What stands for the token in records.
     pub fingerprint: String,
     issuer: Arc<Issuer>,
+    /// The issuer's answer that it was made of, if the token is opaque.
+    active: Option<Arc<Active>>,
     size: u32,
+}
+
+/// A token in a request to a server.
+#[derive(Debug)]
+pub struct Presented<'a> {
+    /// The token.
+    pub credential: &'a Credential,
+    /// The server.
+    pub server: &'a Server,
+    /// The rules that hold.
+    pub generation: &'a Generation,
+    /// When it is.
+    pub now: UnixTime,
+    /// How long the proxy waits, less a margin; absent if it does not say.
+    pub patience: Option<Duration>,
 }
 
 /// Whether a token was remembered.
@@ -57,28 +76,75 @@ impl Default for Tokens {
     }
 }
 
+/// Makes the record's stand-in for a token.
+type Fingerprint<'a> = &'a (dyn Fn(&[u8]) -> String + Sync);
+
 impl Tokens {
-    /// The caller that `credential` proves, for a request to `server`. `fingerprint` makes the record's stand-in for a token.
+    /// The caller that the token of a request proves. It waits only for an issuer's word about an opaque token.
     ///
     /// # Errors
     /// A [`Denial`] if the token does not verify, or cannot be verified now.
-    pub fn caller(
+    pub async fn caller(
         &self,
-        credential: &Credential,
-        server: &Server,
-        generation: &Generation,
-        now: UnixTime,
-        fingerprint: impl FnOnce(&[u8]) -> String,
+        presented: &Presented<'_>,
+        fingerprint: Fingerprint<'_>,
     ) -> (Lookup, Result<Arc<Known>, Denial>) {
-        let key = hash(credential.token());
-        if let Some(known) = self.0.get(&key).filter(|known| counts(known, generation)) {
+        let token = presented.credential.token();
+        let key = hash(token);
+        if let Some(known) = self.0.get(&key).filter(|known| known.counts(presented.generation)) {
             return (Lookup::Hit, Ok(known));
         }
-        let verified = verified(credential, server, generation, now, fingerprint).map(Arc::new);
+        if Form::of(token) == Form::Opaque
+            && let Some((trusted, introspector)) = presented.introspecting()
+        {
+            // Boxed, so that the future of every other request has not this one's size.
+            return Box::pin(self.by_asking(presented, trusted, introspector, fingerprint)).await;
+        }
+        let verified = presented.verified(fingerprint).map(Arc::new);
         if let Ok(known) = &verified {
             self.0.insert(key, known.clone());
         }
         (Lookup::Miss, verified)
+    }
+
+    /// The caller by an issuer's word. That is remembered by the issuer alone; here is what was made of it.
+    async fn by_asking(
+        &self,
+        presented: &Presented<'_>,
+        trusted: &Trusted,
+        introspector: &Introspector,
+        fingerprint: Fingerprint<'_>,
+    ) -> (Lookup, Result<Arc<Known>, Denial>) {
+        let (token, now) = (presented.credential.token(), presented.now);
+        if token.len() > presented.generation.rules.token_limit {
+            return (Lookup::Miss, Err(TokenError::TooLong("token").into()));
+        }
+        let key = introspector.key(token);
+        let (lookup, said) = match introspector.remembered(&key, now) {
+            Some(said) => (Lookup::Hit, said.map_err(Denial::from)),
+            None => {
+                let said = introspector.ask(key, token, now, presented.patience).await;
+                (Lookup::Miss, said.map_err(Denial::from))
+            }
+        };
+        (lookup, said.and_then(|active| self.by_word(key, &active, presented, trusted, fingerprint)))
+    }
+
+    fn by_word(
+        &self,
+        key: TokenKey,
+        active: &Arc<Active>,
+        presented: &Presented<'_>,
+        trusted: &Trusted,
+        fingerprint: Fingerprint<'_>,
+    ) -> Result<Arc<Known>, Denial> {
+        if let Some(known) = self.0.get(&key).filter(|known| known.rests_on(active)) {
+            return Ok(known);
+        }
+        let known = presented.known(active.principal.clone(), trusted, Some(active.clone()), fingerprint)?;
+        let known = Arc::new(known);
+        self.0.insert(key, known.clone());
+        Ok(known)
     }
 }
 
@@ -88,42 +154,74 @@ fn hash(token: &str) -> [u8; 32] {
     hash
 }
 
-/// Whether what verified `known` still holds.
-fn counts(known: &Known, generation: &Generation) -> bool {
-    let principal = &known.caller.principal;
-    let same =
-        generation.issuer(principal.issuer_name()).is_some_and(|trusted| Arc::ptr_eq(&trusted.issuer, &known.issuer));
-    same && principal.key().is_some_and(|key| known.issuer.keys().is_some_and(|keys| keys.contains(key)))
+impl Known {
+    /// Whether the key that verified it still holds.
+    fn counts(&self, generation: &Generation) -> bool {
+        let principal = &self.caller.principal;
+        let same = generation
+            .issuer(principal.issuer_name())
+            .is_some_and(|trusted| Arc::ptr_eq(&trusted.issuer, &self.issuer));
+        same && match principal.voucher() {
+            Voucher::Key(key) => self.issuer.keys().is_some_and(|keys| keys.contains(&key)),
+            // The issuer's word is asked for under a key of its own; nothing supposed is ever remembered.
+            Voucher::Introspection | Voucher::Supposed => false,
+        }
+    }
+
+    /// Whether it was made of this very answer, which the issuer object in force remembers.
+    fn rests_on(&self, active: &Arc<Active>) -> bool {
+        self.active.as_ref().is_some_and(|own| Arc::ptr_eq(own, active))
+    }
 }
 
-fn verified(
-    credential: &Credential,
-    server: &Server,
-    generation: &Generation,
-    now: UnixTime,
-    fingerprint: impl FnOnce(&[u8]) -> String,
-) -> Result<Known, Denial> {
-    if credential.token().len() > generation.rules.token_limit {
-        return Err(TokenError::TooLong("token").into());
-    }
-    let token = UnverifiedToken::parse(credential.token())?;
-    let Trusted { issuer, hierarchy, .. } = trusted(token.issuer(), server, generation)?;
-    let keys = issuer.keys().ok_or(Denial::KeysUnavailable)?;
-    let principal = verify(&token, issuer.rules(), &keys, now).inspect_err(|error| {
-        if *error == TokenError::UnknownKey {
-            issuer.unknown_kid();
+impl Presented<'_> {
+    fn verified(&self, fingerprint: Fingerprint<'_>) -> Result<Known, Denial> {
+        let token = self.credential.token();
+        if token.len() > self.generation.rules.token_limit {
+            return Err(TokenError::TooLong("token").into());
         }
-    })?;
-    let subject = Subject::new(&principal, hierarchy).map_err(|_| Denial::Internal(Malfunction::Engine))?;
-    let fingerprint = fingerprint(principal.token_id().unwrap_or(credential.token()).as_bytes());
-    let size = u32::try_from(credential.token().len().saturating_add(OVERHEAD)).unwrap_or(u32::MAX);
-    Ok(Known {
-        principal: subject.uid().to_string(),
-        caller: Caller { principal, subject, hierarchy: hierarchy.clone() },
-        fingerprint,
-        issuer: issuer.clone(),
-        size,
-    })
+        let token = UnverifiedToken::parse(token)?;
+        let trusted = trusted(token.issuer(), self.server, self.generation)?;
+        let issuer = &trusted.issuer;
+        if !issuer.has_keys() {
+            return Err(Denial::TokenInvalid(InvalidToken::NoKeys));
+        }
+        let keys = issuer.keys().ok_or(Denial::KeysUnavailable)?;
+        let principal = verify(&token, issuer.rules(), &keys, self.now).inspect_err(|error| {
+            if *error == TokenError::UnknownKey {
+                issuer.unknown_kid();
+            }
+        })?;
+        self.known(principal, trusted, None, fingerprint)
+    }
+
+    fn known(
+        &self,
+        principal: Principal,
+        Trusted { issuer, hierarchy, .. }: &Trusted,
+        active: Option<Arc<Active>>,
+        fingerprint: Fingerprint<'_>,
+    ) -> Result<Known, Denial> {
+        let token = self.credential.token();
+        let subject = Subject::new(&principal, hierarchy).map_err(|_| Denial::Internal(Malfunction::Engine))?;
+        let fingerprint = fingerprint(principal.token_id().unwrap_or(token).as_bytes());
+        // An opaque token is shorter than what it stands for.
+        let length = active.as_ref().map_or(token.len(), |active| active.length());
+        Ok(Known {
+            principal: subject.uid().to_string(),
+            caller: Caller { principal, subject, hierarchy: hierarchy.clone() },
+            fingerprint,
+            issuer: issuer.clone(),
+            active,
+            size: u32::try_from(length.saturating_add(OVERHEAD)).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// The one issuer of this server that is asked about opaque tokens; the loader refuses two.
+    fn introspecting(&self) -> Option<(&Trusted, &Introspector)> {
+        let mut own = self.server.issuers.iter().filter_map(|name| self.generation.issuer(name));
+        own.find_map(|trusted| Some((trusted, trusted.issuer.introspector()?)))
+    }
 }
 
 /// The issuer of this server whose identifier is exactly `iss`.

@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::header::CACHE_CONTROL;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
 use serde::{Serialize, Serializer};
 use thiserror::Error;
@@ -9,7 +9,7 @@ use url::Url;
 
 use super::address;
 use super::address::{AddressRefused, Resolver};
-use crate::token::{KeySetError, MAX_KEY_SET};
+use crate::token::{AnswerError, KeySetError, MAX_KEY_SET};
 
 /// An HTTP client that trusts no server with more than a few seconds and a few hundred KiB, follows no redirect, and calls
 /// no proxy (the environment may name one), so that what is configured is what is called.
@@ -29,15 +29,23 @@ pub struct Bounds {
     pub total: Duration,
     /// Bytes of the body.
     pub body: usize,
+    /// How long a connection is kept for the next request; zero keeps none.
+    pub idle: Duration,
 }
 
 impl Bounds {
     /// The bounds in service.
-    pub const DEFAULT: Bounds =
-        Bounds { connect: Duration::from_secs(1), total: Duration::from_secs(3), body: MAX_KEY_SET };
+    ///
+    /// Minutes pass between fetches: a kept connection is likely dead by then, and its address was checked long ago.
+    pub const DEFAULT: Bounds = Bounds {
+        connect: Duration::from_secs(1),
+        total: Duration::from_secs(3),
+        body: MAX_KEY_SET,
+        idle: Duration::ZERO,
+    };
 }
 
-/// Why there is no new key set.
+/// Why there is no new key set, or no answer about a token.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FetchError {
     /// Not `https`, nor `http` to this machine where that is allowed; or with credentials.
@@ -61,6 +69,15 @@ pub enum FetchError {
     /// Any status but 200. Redirects are not followed.
     #[error("the server answered with status {0}")]
     Status(u16),
+    /// The body is not `application/json`, of which alone an answer about a token is believed.
+    #[error("the server's answer is not application/json")]
+    MediaType,
+    /// The answer about a token is no answer.
+    #[error("{0}")]
+    Introspection(AnswerError),
+    /// The private key made no signature.
+    #[error("the client assertion cannot be signed")]
+    Assertion,
     /// The body is longer than [`Bounds::body`].
     #[error("the server's answer is too long")]
     TooLong,
@@ -100,8 +117,8 @@ impl Http {
             .connect_timeout(bounds.connect)
             .timeout(bounds.total)
             .dns_resolver(Resolver { loopback })
-            // Minutes pass between fetches: a kept connection is likely dead by then, and its address was checked long ago.
-            .pool_max_idle_per_host(0)
+            .pool_max_idle_per_host(if bounds.idle.is_zero() { 0 } else { usize::MAX })
+            .pool_idle_timeout(bounds.idle)
             .build()
             .map_err(|_| FetchError::Client)?;
         Ok(Self { client, bounds, loopback })
@@ -118,6 +135,33 @@ impl Http {
         Ok(Answer { body: self.body(response).await?, max_age })
     }
 
+    /// The JSON that the server at `url` answers to this form, if it answers 200 within the bounds.
+    pub(super) async fn post(
+        &self,
+        url: &Url,
+        form: String,
+        authorization: Option<&str>,
+    ) -> Result<Vec<u8>, FetchError> {
+        address::check(url, self.loopback)?;
+        let request = self.client.post(url.clone()).header(ACCEPT, JSON).header(CONTENT_TYPE, FORM).body(form);
+        let request = match authorization {
+            None => request,
+            Some(value) => {
+                let mut value = HeaderValue::from_str(value).map_err(|_| FetchError::Client)?;
+                value.set_sensitive(true);
+                request.header(AUTHORIZATION, value)
+            }
+        };
+        let response = request.send().await.map_err(|error| cause(&error))?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status().as_u16()));
+        }
+        if !is_json(&response) {
+            return Err(FetchError::MediaType);
+        }
+        self.body(response).await
+    }
+
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, FetchError> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| cause(&error))? {
@@ -128,6 +172,18 @@ impl Http {
         }
         Ok(body)
     }
+}
+
+/// The media type of a form (HTML standard), and the one that answers come in (RFC 7662 §2.2).
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+
+/// Whether the answer says once that it is JSON. Parameters say nothing: JSON is UTF-8 (RFC 8259 §8.1, §11).
+fn is_json(response: &Response) -> bool {
+    let mut values = response.headers().get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let media_type = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    media_type.trim_ascii().eq_ignore_ascii_case(JSON.as_bytes())
 }
 
 /// `max-age` of `Cache-Control` (RFC 9111 §5.2.2.1), the least if there are several; nothing else there matters to us.

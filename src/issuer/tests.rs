@@ -1,5 +1,7 @@
 //! The task over scripted key sources, and the client over a real loopback server.
 
+mod credential;
+mod introspection;
 mod remote;
 
 use std::collections::VecDeque;

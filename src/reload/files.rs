@@ -40,6 +40,27 @@ impl FileReader {
         }
     }
 
+    /// The text of a file that nobody is to see: for the digest its own digest stands in for it.
+    pub(super) fn secret(&mut self, path: &Path, named: (&Source, &Spanned<PathBuf>)) -> Option<String> {
+        match read(path) {
+            Ok(text) => {
+                let digest = hex(digest::digest(&digest::SHA256, text.as_bytes()));
+                self.files.push((path.to_path_buf(), digest.into()));
+                Some(text)
+            }
+            Err(message) => {
+                let message = format!("cannot read `{}`: {message}", path.display());
+                self.missing(
+                    path,
+                    Some(named),
+                    message,
+                    "check the path; paths in the configuration are relative to it",
+                );
+                None
+            }
+        }
+    }
+
     /// Every `*.cedar` below the folder, in the order of their names.
     pub(super) fn policies(&mut self, config: &Source, folder: &Spanned<PathBuf>) -> Vec<PolicyFile> {
         let mut paths = Vec::new();
@@ -99,7 +120,7 @@ impl FileReader {
                 context.update(part);
             }
         }
-        context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(context.finish())
     }
 
     fn missing(&mut self, path: &Path, named: Option<(&Source, &Spanned<PathBuf>)>, message: String, help: &str) {
@@ -107,6 +128,10 @@ impl FileReader {
         let span = named.map(|(_, path)| path.span.clone());
         self.problems.push(Problem { severity: Severity::Error, source, span, message, help: Some(help.to_owned()) });
     }
+}
+
+fn hex(digest: digest::Digest) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<()> {

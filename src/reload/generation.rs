@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use crate::audit::Verdict;
 use crate::config;
-use crate::config::IssuerConfig;
+use crate::config::{IntrospectionConfig, IssuerConfig};
 use crate::context::UnixTime;
 use crate::decision::Rules;
 use crate::decision::denial::Reason;
-use crate::issuer::{FetchError, Issuer, KeySource};
+use crate::issuer::{Credential, Endpoint, FetchError, Introspector, Issuer, KeySource};
 use crate::metrics::{Decisions, Metrics, NO_SERVER};
 use crate::policy::subject::ScopeHierarchy;
 use crate::reload::load::Loaded;
-use crate::token::KeySet;
+use crate::token::{IssuerRules, KeySet};
 
 /// One generation, at work.
 #[derive(Debug)]
@@ -37,6 +37,12 @@ pub enum IssuerError {
     /// The loader did not read the issuer's key file; it always does.
     #[error("the key file `{path}` was not read", path = .0.display())]
     NoKeyFile(PathBuf),
+    /// The issuer's introspection endpoint cannot be asked at all.
+    #[error("an issuer's introspection endpoint cannot be asked: {0}")]
+    Introspection(FetchError),
+    /// The loader did not read what the issuer is asked with; it always does.
+    #[error("the file `{path}` was not read", path = .0.display())]
+    NoCredential(PathBuf),
 }
 
 /// One issuer of a generation.
@@ -63,16 +69,18 @@ impl Generation {
         metrics: &Metrics,
         now: UnixTime,
     ) -> Result<Self, IssuerError> {
-        let Loaded { rules, config, mut keys, hierarchies, .. } = loaded;
+        let Loaded { rules, config, mut keys, mut credentials, hierarchies, .. } = loaded;
         let mut issuers = Vec::with_capacity(config.issuers.len());
         for configured in config.issuers {
             let name = configured.rules.name.clone();
             let set = keys.remove(&name);
-            let made_of = format!("{configured:?} {set:?}");
+            let credential = credentials.remove(&name);
+            // Of a credential this has a digest: another secret makes another issuer, which remembers nothing.
+            let made_of = format!("{configured:?} {set:?} {credential:?}");
             let kept = previous.and_then(|previous| previous.issuer(&name)).filter(|kept| kept.made_of == made_of);
             let issuer = match kept {
                 Some(kept) => kept.issuer.clone(),
-                None => Arc::new(issuer(configured, set)?),
+                None => Arc::new(issuer(configured, set, credential, metrics)?),
             };
             let hierarchy = hierarchies.get(&name).cloned().unwrap_or_default();
             issuers.push(Trusted { name, issuer, hierarchy, made_of });
@@ -98,14 +106,42 @@ impl Generation {
     }
 }
 
-fn issuer(configured: IssuerConfig, set: Option<KeySet>) -> Result<Issuer, IssuerError> {
-    let remote = |rules, source| Issuer::remote(rules, source, configured.insecure_http).map_err(IssuerError::Fetch);
-    match (configured.keys, set) {
-        (config::KeySource::Url(url), _) => remote(configured.rules, KeySource::Url(url)),
-        (config::KeySource::Discover, _) => remote(configured.rules, KeySource::Discovery),
-        (config::KeySource::File(_), Some(set)) => Ok(Issuer::with_keys(configured.rules, set)),
-        (config::KeySource::File(path), None) => Err(IssuerError::NoKeyFile(path.value)),
-    }
+fn issuer(
+    configured: IssuerConfig,
+    set: Option<KeySet>,
+    credential: Option<Credential>,
+    metrics: &Metrics,
+) -> Result<Issuer, IssuerError> {
+    let IssuerConfig { rules, keys, introspection, insecure_http, .. } = configured;
+    let asked =
+        introspection.map(|it| introspector(it, rules.clone(), credential, insecure_http, metrics)).transpose()?;
+    let remote = |rules, source| Issuer::remote(rules, source, insecure_http).map_err(IssuerError::Fetch);
+    let issuer = match (keys, set) {
+        (None, _) => Issuer::without_keys(rules),
+        (Some(config::KeySource::Url(url)), _) => remote(rules, KeySource::Url(url))?,
+        (Some(config::KeySource::Discover), _) => remote(rules, KeySource::Discovery)?,
+        (Some(config::KeySource::File(_)), Some(set)) => Issuer::with_keys(rules, set),
+        (Some(config::KeySource::File(path)), None) => return Err(IssuerError::NoKeyFile(path.value)),
+    };
+    Ok(match asked {
+        Some(introspector) => issuer.introspecting(introspector),
+        None => issuer,
+    })
+}
+
+fn introspector(
+    configured: IntrospectionConfig,
+    rules: IssuerRules,
+    credential: Option<Credential>,
+    insecure_http: bool,
+    metrics: &Metrics,
+) -> Result<Introspector, IssuerError> {
+    let IntrospectionConfig { endpoint: url, client_id: client, credential: file, timeout, concurrency, cache } =
+        configured;
+    let credential = credential.ok_or_else(|| IssuerError::NoCredential(file.file().value.clone()))?;
+    let counters = metrics.introspections(&rules.name);
+    let endpoint = Endpoint { url, client, timeout, concurrency, cache };
+    Introspector::new(rules, endpoint, credential, insecure_http, counters).map_err(IssuerError::Introspection)
 }
 
 /// Every reason with the decision it goes with.

@@ -10,6 +10,7 @@ use cedar_policy::Schema;
 use crate::config::{Config, IssuerConfig, KeySource, Matching, ServerConfig, parse, revocations};
 use crate::decision::Rules;
 use crate::decision::server::{Server, WELL_KNOWN};
+use crate::issuer::Credential;
 use crate::json::Limits;
 use crate::policy::Engine;
 use crate::policy::bundle::{Bundle, PolicyFile};
@@ -19,6 +20,7 @@ use crate::policy::model::{Maker, MissingAction, ServerModel};
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
 use crate::problem::{Problem, Severity, Source};
+use crate::reload::credentials::{check_servers, credentials, nonces};
 use crate::reload::files::FileReader;
 use crate::token::{ClaimType, DpopRules, KeySet, Nonces, Revocations, SenderRules};
 
@@ -31,6 +33,8 @@ pub struct Loaded {
     pub rules: Rules,
     /// The key sets that are files, by issuer.
     pub keys: HashMap<String, KeySet>,
+    /// What issuers are asked with about opaque tokens, by issuer.
+    pub credentials: HashMap<String, Credential>,
     /// The scope hierarchies, by issuer.
     pub hierarchies: HashMap<String, Arc<ScopeHierarchy>>,
     /// The schema that the policies were checked against.
@@ -83,12 +87,14 @@ struct Files {
     config: Config,
     /// By issuer.
     keys: HashMap<String, Source>,
+    /// By issuer.
+    credentials: HashMap<String, Credential>,
     /// By server.
     catalogs: HashMap<String, Source>,
     policies: Vec<PolicyFile>,
     revocations: Option<Source>,
-    /// The secrets of the nonces, by server.
-    nonce_secrets: HashMap<String, Source>,
+    /// By server.
+    nonces: HashMap<String, Nonces>,
 }
 
 /// Reads everything; `None` if the configuration cannot be made out, so that the other files are not known.
@@ -99,12 +105,14 @@ fn read(reader: &mut FileReader, path: &Path) -> Option<Files> {
     let config = config?.resolved_from(path.parent().unwrap_or(Path::new("")));
     let mut keys = HashMap::new();
     for issuer in &config.issuers {
-        if let KeySource::File(path) = &issuer.keys
+        if let Some(KeySource::File(path)) = &issuer.keys
             && let Some(text) = reader.text(&path.value, Some((&source, path)))
         {
             keys.insert(issuer.rules.name.clone(), text);
         }
     }
+    let credentials = credentials(reader, &source, &config);
+    check_servers(reader, &source, &config);
     let mut catalogs = HashMap::new();
     for server in &config.servers {
         if let Some(path) = &server.tools
@@ -123,24 +131,16 @@ fn read(reader: &mut FileReader, path: &Path) -> Option<Files> {
     }
     let policies = reader.policies(&source, &config.policies);
     let revocations = config.revocations.as_ref().and_then(|path| reader.text(&path.value, Some((&source, path))));
-    let mut nonce_secrets = HashMap::new();
-    for server in &config.servers {
-        if let Some(path) = server.dpop.as_ref().and_then(|dpop| dpop.nonce_secret_file.as_ref())
-            && let Some(text) = reader.text(&path.value, Some((&source, path)))
-        {
-            nonce_secrets.insert(server.name.clone(), text);
-        }
-    }
-    Some(Files { source, config, keys, catalogs, policies, revocations, nonce_secrets })
+    let nonces = nonces(reader, &source, &config);
+    Some(Files { source, config, keys, credentials, catalogs, policies, revocations, nonces })
 }
 
 /// Parses and validates everything; `None` if there are problems.
 fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String) -> Option<Loaded> {
-    let Files { source, config, keys, catalogs, policies, revocations, nonce_secrets } = files;
+    let Files { source, config, keys, credentials, catalogs, policies, revocations, nonces } = files;
     let revocations = read_revocations(reader, &config, revocations.as_ref());
     let hint = "it must be a JWK set of public keys (RFC 7517 §5)";
     let keys = parse_each(reader, keys, hint, KeySet::parse);
-    let nonces = parse_each(reader, nonce_secrets, "write a long random secret, say 32 bytes in base64", Nonces::parse);
     let catalogs = parse_each(reader, catalogs, "it must be the result of `tools/list`", Catalog::parse);
     let known = SchemaInput {
         servers: config.servers.iter().map(|server| server_schema(server, &catalogs)).collect(),
@@ -177,7 +177,7 @@ fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String)
     let mut folders = reader.folders();
     folders.push(config.policies.value.clone());
     let warnings = std::mem::take(&mut reader.problems);
-    Some(Loaded { config, rules, keys, hierarchies, schema: text, folders, warnings })
+    Some(Loaded { config, rules, keys, credentials, hierarchies, schema: text, folders, warnings })
 }
 
 /// Parses each text under its name; what does not parse is a problem of its file.

@@ -46,14 +46,14 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Reads the claims in `root`, an object.
-    pub(super) fn read(root: Value<'_>, rules: &IssuerRules) -> Result<Self, TokenError> {
+    /// Reads the claims in `root`, an object, of a token of `issuer`.
+    pub(super) fn read(root: Value<'_>, issuer: String, rules: &IssuerRules) -> Result<Self, TokenError> {
         let optional_text =
             |name| root.get(name).map(|value| text(value).ok_or(TokenError::ClaimType(name))).transpose();
         let optional_date =
             |name| root.get(name).map(|value| date(value).ok_or(TokenError::ClaimType(name))).transpose();
         Ok(Self {
-            issuer: issuer(root)?,
+            issuer,
             audiences: match root.get("aud") {
                 Some(value) => some(names(value, "aud", MAX_AUDIENCES)?).ok_or(TokenError::ClaimType("aud"))?,
                 None => return Err(TokenError::ClaimMissing("aud")),

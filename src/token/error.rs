@@ -65,7 +65,25 @@ pub enum TokenError {
     /// A claim has more elements than the limit for it.
     #[error("the token's claim `{0}` has too many elements")]
     TooMany(&'static str),
+    /// The issuer says that the token is not active: unknown, expired or revoked (RFC 7662 §2.2).
+    #[error("the issuer says that the token is not active")]
+    Inactive,
     /// The token is bound to its sender (`cnf`, RFC 7800) in a way that is not known here.
     #[error("the token is bound to its sender in a way that cannot be verified")]
     Bound,
+}
+
+/// Why an answer about an opaque token says nothing of it. The token may be good: this is the issuer's trouble or ours, and
+/// not the caller's.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AnswerError {
+    /// Not one strict JSON text.
+    #[error("the answer cannot be read: {0}")]
+    Json(JsonError),
+    /// JSON, but not an object.
+    #[error("the answer is not an object")]
+    NotAnObject,
+    /// `active` is absent, or is not a boolean: `"true"` and `1` are not.
+    #[error("the answer's `active` is not `true` or `false`")]
+    Active,
 }

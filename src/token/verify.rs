@@ -1,13 +1,13 @@
 use super::algorithm::Algorithm;
 use super::claims::{Claims, issuer};
 use super::confirmation::Confirmation;
-use super::error::TokenError;
+use super::error::{AnswerError, TokenError};
 use super::jwk::KeyId;
 use super::jws::{Jws, unreadable};
 use super::keys::{Key, KeySet};
 use super::rules::{ClaimValue, IssuerRules};
 use crate::context::UnixTime;
-use crate::json::{Document, Kind, Limits};
+use crate::json::{Document, Kind, Limits, Value};
 
 /// How far the issuer's clock and ours may be apart, in seconds (RFC 9068 §4 allows "a few minutes").
 pub const LEEWAY_SECONDS: i64 = 30;
@@ -20,6 +20,13 @@ const ACCESS_TOKEN: &str = "at+jwt";
 
 /// Claims of OpenID Connect ID tokens (Core §2, §3.1.3.6) that access tokens do not have.
 const ID_TOKEN_CLAIMS: [&str; 2] = ["nonce", "at_hash"];
+
+/// The `token_type` of a token that only the holder of a key may present (RFC 9449 §5).
+const DPOP: &str = "DPoP";
+
+/// What providers that also answer about other tokens (refresh tokens, say) call an access token in `token_use`, a member
+/// of their own.
+const ACCESS_TOKEN_USES: [&str; 2] = ["access_token", "access"];
 
 /// A token of which only the form is known: enough to find the issuer whose rules and keys to verify it with.
 #[derive(Debug)]
@@ -34,7 +41,18 @@ pub struct UnverifiedToken<'a> {
 pub struct Principal {
     issuer_name: String,
     claims: Claims,
-    key: Option<KeyId>,
+    voucher: Voucher,
+}
+
+/// What a [`Principal`] is believed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voucher {
+    /// The signature of this key of the issuer. Good for as long as the issuer has the key.
+    Key(KeyId),
+    /// The issuer's own answer about an opaque token. Good for as long as that answer is remembered.
+    Introspection,
+    /// Nothing: somebody asks what would be.
+    Supposed,
 }
 
 impl<'a> UnverifiedToken<'a> {
@@ -73,7 +91,7 @@ pub fn verify(
     if !is_access_token(&token.jws) && ID_TOKEN_CLAIMS.into_iter().any(|name| document.root().get(name).is_some()) {
         return Err(TokenError::Type);
     }
-    Principal::mint(&document, rules, Some(*key.id()), now)
+    Principal::mint(&document, token.issuer.clone(), rules, Voucher::Key(*key.id()), now)
 }
 
 /// The principal that `claims` would make if a token of this issuer had them, for explaining decisions. There is no
@@ -83,10 +101,53 @@ pub fn verify(
 /// As [`verify`], save for what concerns the header and the signature.
 pub fn suppose(claims: &[u8], rules: &IssuerRules, now: UnixTime) -> Result<Principal, TokenError> {
     let document = object(claims)?;
-    if issuer(document.root())? != rules.issuer {
+    let issuer = issuer(document.root())?;
+    if issuer != rules.issuer {
         return Err(TokenError::UnknownIssuer);
     }
-    Principal::mint(&document, rules, None, now)
+    Principal::mint(&document, issuer, rules, Voucher::Supposed, now)
+}
+
+/// The principal of an opaque token by `answer`, the body of what its issuer's introspection endpoint answered (RFC 7662
+/// §2.2). `active` counts before all else: without it nothing is said, and a token that is not active has no claims. An
+/// active one is held to what a JWT is held to; `iss` alone may be absent, since it was this issuer that was asked.
+///
+/// # Errors
+/// [`AnswerError`] if the answer says nothing of the token; inside, the first rule that the token breaks.
+pub fn introspected(
+    answer: &[u8],
+    rules: &IssuerRules,
+    now: UnixTime,
+) -> Result<Result<Principal, TokenError>, AnswerError> {
+    let document = Document::parse(answer, LIMITS).map_err(AnswerError::Json)?;
+    let root = document.root();
+    if root.kind() != Kind::Object {
+        return Err(AnswerError::NotAnObject);
+    }
+    Ok(match root.get("active").and_then(Value::as_bool) {
+        None => return Err(AnswerError::Active),
+        Some(false) => Err(TokenError::Inactive),
+        Some(true) => active(&document, rules, now),
+    })
+}
+
+fn active(document: &Document<'_>, rules: &IssuerRules, now: UnixTime) -> Result<Principal, TokenError> {
+    let root = document.root();
+    if root.get("iss").is_some() && issuer(root)? != rules.issuer {
+        return Err(TokenError::UnknownIssuer);
+    }
+    let one_of = |name, accepted: &[&str]| match root.get(name) {
+        None => true,
+        Some(value) => value.as_str().is_some_and(|text| accepted.iter().any(|word| word.eq_ignore_ascii_case(&text))),
+    };
+    if !one_of("token_type", &["Bearer", DPOP]) || !one_of("token_use", &ACCESS_TOKEN_USES) {
+        return Err(TokenError::Type);
+    }
+    // Without its key such a token would count as one that anybody may present.
+    if root.get("token_type").is_some() && one_of("token_type", &[DPOP]) && root.pointer("/cnf/jkt").is_none() {
+        return Err(TokenError::Type);
+    }
+    Principal::mint(document, rules.issuer.clone(), rules, Voucher::Introspection, now)
 }
 
 /// The key that signed. Its order: algorithm and type by the rules, the key by name, the signature last.
@@ -133,15 +194,16 @@ pub(super) fn object(claims: &[u8]) -> Result<Document<'_>, TokenError> {
 impl Principal {
     fn mint(
         document: &Document<'_>,
+        issuer: String,
         rules: &IssuerRules,
-        key: Option<KeyId>,
+        voucher: Voucher,
         now: UnixTime,
     ) -> Result<Self, TokenError> {
-        let claims = Claims::read(document.root(), rules)?;
+        let claims = Claims::read(document.root(), issuer, rules)?;
         if claims.issued_at.millis() > now.millis() + LEEWAY_MILLIS {
             return Err(TokenError::IssuedInFuture);
         }
-        let principal = Self { issuer_name: rules.name.clone(), claims, key };
+        let principal = Self { issuer_name: rules.name.clone(), claims, voucher };
         principal.check_time(now)?;
         Ok(principal)
     }
@@ -259,9 +321,9 @@ impl Principal {
         self.claims.confirmation.as_ref()
     }
 
-    /// The key that verified the token; absent from a supposed principal.
-    pub fn key(&self) -> Option<&KeyId> {
-        self.key.as_ref()
+    /// What it is believed for.
+    pub fn voucher(&self) -> Voucher {
+        self.voucher
     }
 }
 

@@ -345,6 +345,7 @@ fn metadata_url(server: &str) -> &'static str {
         "vault" => "https://mcp.example.com/.well-known/oauth-protected-resource/vault",
         "safe" => "https://mcp.example.com/.well-known/oauth-protected-resource/safe",
         "wire" => "https://mcp.example.com/.well-known/oauth-protected-resource/wire",
+        "desk" => "https://mcp.example.com/.well-known/oauth-protected-resource/desk",
         "notes" => "https://notes.example.com/.well-known/oauth-protected-resource",
         other => panic!("{other}"),
     }

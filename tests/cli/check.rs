@@ -116,6 +116,27 @@ fn what_cannot_be_read_is_said() {
         ("policies: policies", "policies: weather.json", "toolgate.yaml", Some(4), "Not a directory"),
         ("{file: keys.json}", "{file: policies}", "toolgate.yaml", Some(8), "cannot read `policies`: it is not a file"),
         ("{file: keys.json}", "{file: /dev/zero}", "toolgate.yaml", Some(8), "it is not a file"),
+        (
+            "jwks: {file: keys.json}",
+            "introspection: {endpoint: https://id.example.com/i, client_id: gate, client_secret_file: nowhere}",
+            "toolgate.yaml",
+            Some(8),
+            "cannot read `nowhere`",
+        ),
+        (
+            "jwks: {file: keys.json}",
+            "introspection: {endpoint: https://id.example.com/i, client_id: gate, client_secret_file: policies/stations.cedar}",
+            "toolgate.yaml",
+            Some(8),
+            "`policies/stations.cedar` cannot be used: the client secret has a line feed",
+        ),
+        (
+            "jwks: {file: keys.json}",
+            "introspection: {endpoint: https://id.example.com/i, client_id: gate, private_key: {file: keys.json, algorithm: ES256}}",
+            "toolgate.yaml",
+            Some(8),
+            "`keys.json` cannot be used: the private key is not one for this algorithm",
+        ),
         ("tools: weather.json", "tools: keys.json", "keys.json", None, "no `tools` array"),
         ("issuers: [corp]", "issuers: [crop]", "toolgate.yaml", Some(14), "names no issuer: `crop`"),
         ("resource: https", "resource: http", "toolgate.yaml", Some(13), "is http"),
@@ -132,6 +153,22 @@ fn what_cannot_be_read_is_said() {
             "{new}: {part}\nin {found:#?}"
         );
     }
+}
+
+/// One provider would see the other's tokens.
+#[test]
+fn a_server_asks_one_issuer_about_opaque_tokens() {
+    let files = Files::new();
+    files.write("secret", "s3cret\n");
+    let asked = "introspection: {endpoint: https://id.example.com/i, client_id: gate, client_secret_file: secret}";
+    let other = format!("  - {{name: partner, issuer: https://partner.example.net, {asked}}}\nservers:");
+    files.configure(&[("jwks: {file: keys.json}", asked), ("servers:", &other)]);
+    let ran = files.run(&["check"]);
+    assert_eq!(ran.code, 0, "each may have its own server: {}", ran.stderr);
+    files.configure(&[("jwks: {file: keys.json}", asked), ("servers:", &other), ("[corp]", "[corp, partner]")]);
+    let ran = files.run(&["check"]);
+    let said = "the server `weather` has two issuers with `introspection`, `corp` and `partner`";
+    assert!(ran.code == 3 && ran.stderr.contains(said), "{}", ran.stderr);
 }
 
 #[test]

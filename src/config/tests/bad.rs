@@ -282,12 +282,6 @@ fn rules_for_tokens() {
         ("type: String", "type: string", "string", "`issuers[0].claims.department.type` cannot be `string`"),
         (
             "    insecure_http: false",
-            "    introspection: {endpoint: e}",
-            "introspection",
-            "`issuers[0].introspection` is not supported yet",
-        ),
-        (
-            "    insecure_http: false",
             "  - {name: corp, issuer: 'https://b.example', jwks: {file: k}}",
             "corp",
             "`issuers[1].name` is the same as `issuers[0].name`",
@@ -298,6 +292,60 @@ fn rules_for_tokens() {
             "'https://id.example.com'",
             "`issuers[1].issuer` is the same as `issuers[0].issuer`",
         ),
+    ]);
+}
+
+#[test]
+fn introspection() {
+    let field = |name: &str, rest: &str| format!("`issuers[0].introspection.{name}` {rest}");
+    let two = ("client_secret_file: pw", "client_secret_file: pw, private_key: {file: k, algorithm: ES256}");
+    let whole = "{endpoint: 'https://auth.example.net/ask', client_id: gate, client_secret_file: pw, timeout: 1s}";
+    let none = replaced(whole, "client_secret_file: pw, ", "");
+    refuse(&[
+        (
+            "endpoint: 'https://auth.example.net/ask', ",
+            "",
+            "introspection",
+            "`issuers[0].introspection` has no `endpoint`",
+        ),
+        ("client_id: gate, ", "", "introspection", "`issuers[0].introspection` has no `client_id`"),
+        ("client_secret_file: pw, ", "", &none, "`issuers[0].introspection` names no credential"),
+        (two.0, two.1, &replaced(whole, two.0, two.1), "`issuers[0].introspection` names two credentials"),
+        ("client_secret_file: pw", "client_secret_file: ''", "''", &field("client_secret_file", "is empty")),
+        (
+            "client_secret_file: pw",
+            "private_key: {file: k}",
+            "private_key",
+            &field("private_key", "has no `algorithm`"),
+        ),
+        (
+            "client_secret_file: pw",
+            "private_key: {file: k, algorithm: HS256}",
+            "HS256",
+            &field("private_key.algorithm", "cannot be `HS256`"),
+        ),
+        (
+            "'https://auth.example.net/ask'",
+            "http://127.0.0.1/ask",
+            "http://127.0.0.1/ask",
+            &field("endpoint", "is http"),
+        ),
+        (
+            "'https://auth.example.net/ask'",
+            "https://a:b@auth.example.net",
+            "https://a:b@auth.example.net",
+            &field("endpoint", "names a user"),
+        ),
+        ("client_id: gate", "client_id: é", "é", &field("client_id", "cannot be `é`")),
+        ("timeout: 1s", "timeout: 9ms", "9ms", &field("timeout", "cannot be `9ms`: it is too small")),
+        ("timeout: 1s", "timeout: 5001ms", "5001ms", &field("timeout", "cannot be `5001ms`: it is too large")),
+        ("timeout: 1s", "timeout: 150", "150", &field("timeout", "cannot be `150`: it is not a time")),
+        ("timeout: 1s", "timeout: 1.5s", "1.5s", &field("timeout", "cannot be `1.5s`: it is not a time")),
+        ("timeout: 1s", "timeout: 1h", "1h", &field("timeout", "cannot be `1h`: it is not a time")),
+        ("timeout: 1s", "cache: 301s", "301s", &field("cache", "cannot be `301s`: it is too large")),
+        ("timeout: 1s", "concurrency: 0", "0", &field("concurrency", "cannot be `0`: it is too small")),
+        ("timeout: 1s", "concurrency: 1025", "1025", &field("concurrency", "cannot be `1025`: it is too large")),
+        ("timeout: 1s", "time: 1s", "time", &field("time", "is not a known key")),
     ]);
 }
 
@@ -486,8 +534,9 @@ fn remedies() {
         ("denials: auto", "denials: json-rpc", "did you mean `jsonrpc`?"),
         ("denials: auto", "denials: yes", "it is one of `auto`, `http`, `jsonrpc`"),
         ("depth: 64", "depth: 7", "choose a value from 8 to 512"),
+        ("timeout: 1s", "timeout: 9ms", "choose a value from 10ms to 5000ms"),
         ("forward_token: false", "forward_token: no", "write `true` or `false`, without quotes"),
-        ("  stdout: {}", "  stdout: {}\nlimits: {}", "remove one of them: the first is on line 36"),
+        ("  stdout: {}", "  stdout: {}\nlimits: {}", "remove one of them: the first is on line 37"),
     ] {
         let problems = problems(&replaced(SAMPLE, old, new));
         let found: Vec<&str> = problems.iter().filter_map(|problem| problem.help.as_deref()).collect();
@@ -503,7 +552,7 @@ fn a_mark_is_exact_behind_text_outside_ascii() {
             let text = format!("{filler}{}", replaced(SAMPLE, "denials: auto", &wrong));
             let problems = problems(&text);
             let found: Vec<_> = problems.iter().map(|problem| (marked(problem), problem.position())).collect();
-            assert_eq!(found, [(value, Some((28, 14)))], "{filler:?}");
+            assert_eq!(found, [(value, Some((29, 14)))], "{filler:?}");
         }
     }
 }

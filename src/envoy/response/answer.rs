@@ -65,7 +65,7 @@ pub fn answer(denial: &Denial, decision: &Decision, about: &About<'_>) -> Answer
             oauth(401, error, "the DPoP proof is not valid here", challenge::proof(error, about), about)
         }
         Denial::ProofNonce => needs_nonce(about),
-        Denial::KeysUnavailable | Denial::AuditUnavailable => {
+        Denial::KeysUnavailable | Denial::IntrospectionUnavailable(_) | Denial::AuditUnavailable => {
             with(503, [("retry-after", RETRY_AFTER.to_owned())], about)
         }
         Denial::BodyTooLarge => with(413, [], about),

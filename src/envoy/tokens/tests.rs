@@ -1,5 +1,7 @@
 //! What a remembered token is worth once its issuer's keys have changed under it, as a refresh changes them.
 
+use futures_util::FutureExt;
+
 use super::*;
 use crate::context::Headers;
 use crate::metrics::Metrics;
@@ -47,7 +49,10 @@ fn a_key_that_is_gone_takes_its_remembered_tokens_along() {
     let (tokens, token) = (Tokens::default(), bearer(&first));
     let ask = || {
         let now = UnixTime::from_seconds(NOW);
-        let (lookup, known) = tokens.caller(&token, &generation.rules.servers[0], &generation, now, |_| String::new());
+        let server = &generation.rules.servers[0];
+        let presented = Presented { credential: &token, server, generation: &generation, now, patience: None };
+        let asked = tokens.caller(&presented, &|_| String::new()).now_or_never();
+        let (lookup, known) = asked.expect("nothing to wait for");
         (lookup, known.map(|known| known.principal.clone()))
     };
     let ann = || Ok("User::\"corp:ann\"".to_owned());

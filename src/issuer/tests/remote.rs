@@ -293,5 +293,5 @@ async fn rotation_and_recovery_over_http() {
     issuer.unknown_kid();
     until(|| matches!(issuer.status().error, Some(FetchError::Keys(_)))).await;
     assert!(has(&issuer, "b"));
-    assert_eq!(issuer.status().source, format!("{}/keys", server.base));
+    assert_eq!(issuer.status().source, Some(format!("{}/keys", server.base)));
 }
