@@ -153,37 +153,46 @@ def batches(mutants: list[Mutant], size: int) -> Iterator[list[Mutant]]:
             yield same[start : start + size]
 
 
-def judge_batch(tree: Tree, batch: list[Mutant], scratch: Path, lock: Path | None) -> Iterator[Result]:
-    """Builds a whole batch without its guards, each by itself, and then runs the tests that must fail."""
-    built: list[tuple[Mutant, Path, str]] = []
+def build_batch(tree: Tree, batch: list[Mutant], scratch: Path) -> Iterator[tuple[Mutant, Path, str]]:
+    """Builds the tests of each without its guard: the binary, and what is wrong if there is none."""
     tree.list_modules(needed_only=batch[0].kind == "attacks")
-    with locked(lock):
-        for number, mutant in enumerate(batch):
-            path, binary = tree.root / mutant.file, scratch / f"mutant-{number}"
-            whole = path.read_text()
-            path.write_text(mutant.apply(whole))
-            built.append((mutant, binary, tree.build(mutant.kind, binary)))
-            path.write_text(whole)
-    for mutant, binary, problem in built:
-        if problem:
-            yield Result(mutant, False, f"does not compile:\n{problem}")
-            continue
-        passes, said = run(tree, binary, mutant.test)
-        binary.unlink()
-        how = "lets in" if '("allow", "")' in said else "answers otherwise"
-        yield Result(mutant, not passes, f"SURVIVES {mutant.by}" if passes else f"{how}: {mutant.by}")
+    for number, mutant in enumerate(batch):
+        path, binary = tree.root / mutant.file, scratch / f"mutant-{number}"
+        whole = path.read_text()
+        path.write_text(mutant.apply(whole))
+        yield mutant, binary, tree.build(mutant.kind, binary)
+        path.write_text(whole)
 
 
-def check(tree: Tree, scratch: Path, lock: Path | None) -> None:
-    """The attacks pass as long as every guard is there."""
-    tree.list_modules(needed_only=True)
-    with locked(lock):
-        problem = tree.build("attacks", scratch / "whole")
+def judge(tree: Tree, mutant: Mutant, binary: Path, problem: str) -> Result:
+    """Whether the test that must fail does."""
     if problem:
-        raise SystemExit(problem)
-    passes, said = run(tree, scratch / "whole", "attacks::")
-    if not passes:
-        raise SystemExit(f"the attacks fail as it is:\n{said}")
+        return Result(mutant, False, f"does not compile:\n{problem}")
+    passes, said = run(tree, binary, mutant.test)
+    binary.unlink()
+    how = "lets in" if '("allow", "")' in said else "answers otherwise"
+    return Result(mutant, not passes, f"SURVIVES {mutant.by}" if passes else f"{how}: {mutant.by}")
+
+
+def judge_all(tree: Tree, mutants: list[Mutant], scratch: Path, size: int, lock: Path | None) -> Iterator[Result]:
+    """Batch after batch, and before the first the tree as it is, whose attacks must pass."""
+    whole: Path | None = scratch / "whole"
+    for batch in batches(mutants, size):
+        with locked(lock):
+            problem = ""
+            if whole:
+                tree.list_modules(needed_only=True)
+                problem = tree.build("attacks", whole)
+            built = [] if problem else list(build_batch(tree, batch, scratch))
+        if problem:
+            raise SystemExit(problem)
+        if whole:
+            passes, said = run(tree, whole, "attacks::")
+            if not passes:
+                raise SystemExit(f"the attacks fail as it is:\n{said}")
+            whole = None
+        for mutant, binary, problem in built:
+            yield judge(tree, mutant, binary, problem)
 
 
 def main() -> int:
@@ -208,12 +217,10 @@ def main() -> int:
         target = arguments.target.resolve() if arguments.target else folder / "target"
         tree = Tree(folder / "tree", target)
         copy_tree(tree.root)
-        check(tree, folder, arguments.lock)
-        for batch in batches(chosen, arguments.batch):
-            for result in judge_batch(tree, batch, folder, arguments.lock):
-                done, missed = done + 1, missed + (not result.noticed)
-                mark = "ok  " if result.noticed else "MISS"
-                print(f"{mark} {done:3}/{len(chosen)} {result.mutant.name}: {result.what}", flush=True)
+        for result in judge_all(tree, chosen, folder, arguments.batch, arguments.lock):
+            done, missed = done + 1, missed + (not result.noticed)
+            mark = "ok  " if result.noticed else "MISS"
+            print(f"{mark} {done:3}/{len(chosen)} {result.mutant.name}: {result.what}", flush=True)
     took = time.monotonic() - started
     print(f"{done - missed} of {done} guards are noticed when they are gone ({took:.0f} s)")
     return 1 if missed else 0

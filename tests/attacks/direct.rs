@@ -7,7 +7,8 @@ use toolgate::token::{
 };
 
 use super::world::{ISSUER, claims, good, keys, token};
-use crate::support::gate::NOW;
+use super::{Expected, bearer, world};
+use crate::support::gate::{NOW, read};
 use crate::support::tokens::{TestKey, key_set};
 
 fn rules(issuer: &str) -> IssuerRules {
@@ -87,4 +88,33 @@ fn key_sets_and_sizes() {
     assert_eq!(parse(&long(MAX_KEY_NAME), 0), Ok((2, 0)));
     assert_eq!(parse(&long(MAX_KEY_NAME + 1), 0), Ok((1, 1)));
     assert_eq!(parse(&long(0), 0), Ok((1, 1)));
+}
+
+/// Wycheproof's JWS as bearer tokens. None of them has the claims of an access token, so that none passes, good or bad.
+#[test]
+fn wycheproof_tokens() {
+    let Some(folder) = std::env::var_os("TOOLGATE_CORPORA").map(std::path::PathBuf::from) else {
+        eprintln!("skipped: TOOLGATE_CORPORA does not name a folder with wycheproof/");
+        return;
+    };
+    let mut house = world::house(&[]);
+    let mut seen = 0;
+    for file in ["json_web_signature_test.json", "json_web_key_test.json"] {
+        let vectors = read(&std::fs::read_to_string(folder.join("wycheproof").join(file)).unwrap());
+        for group in vectors["testGroups"].as_array().unwrap() {
+            for test in group["tests"].as_array().unwrap() {
+                let attack = bearer(test["tcId"].to_string(), test["jws"].as_str().unwrap(), Expected::Ambiguous);
+                let response = house.answer(attack.ask.encode());
+                let records = house.records();
+                assert_eq!(records.len(), 1, "{file} {}", attack.name);
+                assert_eq!(records[0]["decision"], "deny", "{file} {}", attack.name);
+                // Some are no compact JWS, and have commas: two credentials.
+                let reason = records[0]["reason"].as_str().unwrap();
+                assert!(["token_invalid", "token_ambiguous"].contains(&reason), "{file} {}: {reason}", attack.name);
+                assert_eq!(response.status.unwrap().code, 7, "{file} {}", attack.name);
+                seen += 1;
+            }
+        }
+    }
+    assert_eq!(seen, 401 + 26);
 }

@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 
 use super::header::der;
 use super::world::{claims, good, header, text};
-use super::{Attack, bearer, control, unknown_key};
+use super::{Attack, bearer, control, unknown_key, wrong_signature};
 use crate::support::tokens::{TestKey, encode};
 
 /// Keys of sound material that say they are for something else.
@@ -93,6 +93,7 @@ pub(super) fn published() -> Vec<String> {
     let more = [
         rsa_named(&[modulus(255), vec![2]].concat(), "even"),
         rsa_named(&roca(), "roca"),
+        format!(r#"{{"kty":"RSA","n":"{}","e":"Aw","kid":"three"}}"#, encode(modulus(256))),
         point([32, 32], 0, "zero"),
         point([32, 32], 1, "one"),
         point([31, 31], 1, "short"),
@@ -137,6 +138,10 @@ pub(super) fn forged_with_weak_keys() -> Vec<Attack> {
             attacks.push(bearer(format!("{kid}, {what}"), format!("{signed}.{}", encode(signature)), unknown_key()));
         }
     }
+    // This key is used: an exponent of 3 is sound with a verifier that reads the padding to its end.
+    for alg in ["RS256", "RS384"] {
+        attacks.push(bearer(format!("{alg} e = 3, a cube root"), with_three("three", alg), wrong_signature()));
+    }
     for misnamed in MISNAMED.iter() {
         let key = &misnamed.key;
         let by = key.token(&header(&[("alg", &text(key.alg)), ("kid", &text(&key.kid))]), &claims(&[]));
@@ -152,6 +157,52 @@ fn signed(kid: &str, alg: &str) -> String {
 /// A token whose signature is its own padded hash (RFC 8017 §9.2), which is what `e = 1` verifies.
 fn with_one(bytes: usize, kid: &str, alg: &str) -> String {
     let signed = signed(kid, alg);
+    let info = digest_info(alg, &signed);
+    let padding = bytes.saturating_sub(info.len() + 3);
+    let padded = [&[0, 1][..], &vec![0xff; padding], &[0], &info].concat();
+    format!("{signed}.{}", encode(padded))
+}
+
+/// A token whose signature is the cube root of a padded hash with anything behind it (CVE-2006-4339). A root of 2048 bits
+/// has no room for the hash of RS512.
+fn with_three(kid: &str, alg: &str) -> String {
+    let signed = signed(kid, alg);
+    let begins = [&[0, 1][..], &[0xff; 8], &[0], &digest_info(alg, &signed)].concat();
+    let mut most = begins.clone();
+    most.resize(256, 0xff);
+    // The largest number whose cube is not above.
+    let mut root = vec![0_u8; 86];
+    for bit in 0..86 * 8 {
+        root[bit / 8] |= 0x80 >> (bit % 8);
+        let cube = product(&product(&root, &root), &root);
+        let (over, cube) = cube.split_at(cube.len() - 256);
+        if over.iter().any(|byte| *byte > 0) || cube > &most[..] {
+            root[bit / 8] &= !(0x80 >> (bit % 8));
+        }
+    }
+    let cube = product(&product(&root, &root), &root);
+    assert!(cube[cube.len() - 256..].starts_with(&begins), "what a lenient verifier takes for a signature");
+    let signature = [vec![0; 256 - root.len()], root].concat();
+    format!("{signed}.{}", encode(signature))
+}
+
+/// `a * b`, big-endian.
+fn product(a: &[u8], b: &[u8]) -> Vec<u8> {
+    let mut out = vec![0_u8; a.len() + b.len()];
+    for (i, x) in a.iter().enumerate().rev() {
+        let mut carry = 0_u32;
+        for (j, y) in b.iter().enumerate().rev() {
+            carry += u32::from(*x) * u32::from(*y) + u32::from(out[i + j + 1]);
+            out[i + j + 1] = carry as u8;
+            carry >>= 8;
+        }
+        out[i] = carry as u8;
+    }
+    out
+}
+
+/// The hash of what is signed, with the name of its algorithm (RFC 8017 §9.2).
+fn digest_info(alg: &str, signed: &str) -> Vec<u8> {
     let (algorithm, last) = match alg {
         "RS384" => (&digest::SHA384, 2),
         "RS512" => (&digest::SHA512, 3),
@@ -159,8 +210,5 @@ fn with_one(bytes: usize, kid: &str, alg: &str) -> String {
     };
     let identifier = der(0x30, &[0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, last, 0x05, 0x00]);
     let hash = digest::digest(algorithm, signed.as_bytes());
-    let info = der(0x30, &[identifier, der(4, hash.as_ref())].concat());
-    let padding = bytes.saturating_sub(info.len() + 3);
-    let padded = [&[0, 1][..], &vec![0xff; padding], &[0], &info].concat();
-    format!("{signed}.{}", encode(padded))
+    der(0x30, &[identifier, der(4, hash.as_ref())].concat())
 }
