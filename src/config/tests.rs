@@ -170,7 +170,7 @@ fn other_forms_are_accepted() {
         ("depth: 64, nodes: 100000, token: 16KiB", "depth: 8, nodes: 64, token: 1KiB"),
         ("depth: 64, nodes: 100000, token: 16KiB", "depth: 512, nodes: 10000000, token: 16KiB"),
         ("listen:", "--- # one document\nlisten:"),
-        ("    jwks: {discover: true}\n", ""),
+        ("    jwks: {discover: true, max_stale: 24h}\n", ""),
         ("client_secret_file: pw", "private_key: {file: key.pem, algorithm: PS256, kid: one}"),
         ("client_id: gate", "client_id: 'the gate'"),
         ("https://auth.example.net/ask", "https://auth.example.net/ask?tenant=one"),

@@ -368,7 +368,7 @@ fn introspection() {
         ("timeout: 1s", "timeout: 5001ms", "5001ms", &field("timeout", "cannot be `5001ms`: it is too large")),
         ("timeout: 1s", "timeout: 150", "150", &field("timeout", "cannot be `150`: it is not a time")),
         ("timeout: 1s", "timeout: 1.5s", "1.5s", &field("timeout", "cannot be `1.5s`: it is not a time")),
-        ("timeout: 1s", "timeout: 1h", "1h", &field("timeout", "cannot be `1h`: it is not a time")),
+        ("timeout: 1s", "timeout: 1h", "1h", &field("timeout", "cannot be `1h`: it is too large")),
         ("timeout: 1s", "cache: 301s", "301s", &field("cache", "cannot be `301s`: it is too large")),
         ("timeout: 1s", "concurrency: 0", "0", &field("concurrency", "cannot be `0`: it is too small")),
         ("timeout: 1s", "concurrency: 1025", "1025", &field("concurrency", "cannot be `1025`: it is too large")),
