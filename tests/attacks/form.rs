@@ -148,11 +148,7 @@ pub(super) fn encoding_of_parts() -> Vec<Attack> {
                     good[at].as_bytes().chunks(40).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\r\n"),
                     not_a_bearer_token(),
                 ),
-                (
-                    "percent",
-                    good[at].replace(|c: char| c == '_' || c == '-', "%2D").replacen('e', "%65", 1),
-                    not_a_bearer_token(),
-                ),
+                ("percent", good[at].replace(['_', '-'], "%2D").replacen('e', "%65", 1), not_a_bearer_token()),
                 ("nothing", String::new(), shape()),
                 ("one character more", format!("{}A", good[at]), shape()),
                 ("four characters less", good[at][4..].to_owned(), shape()),

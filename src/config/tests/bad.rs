@@ -415,6 +415,12 @@ fn servers() {
             "offline_access",
             "`servers[0].step_up_scopes[0]` cannot be `offline_access`",
         ),
+    ]);
+}
+
+#[test]
+fn methods_and_origins() {
+    refuse(&[
         ("denials: auto", "denials: json-rpc", "json-rpc", "`servers[0].denials` cannot be `json-rpc`"),
         (
             "methods: []",

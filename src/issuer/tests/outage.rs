@@ -129,7 +129,7 @@ fn modes() -> Vec<(&'static str, Mode, FetchError)> {
     let says = |body: String, error| (Mode::Says(body), FetchError::Keys(error));
     let (a, b) = (TestKey::new("EdDSA", "present"), TestKey::new("EdDSA", "present"));
     let set = key_set(&[&a]);
-    let half = set[..set.len() / 2].to_owned();
+    let half = set.split_at(set.len() / 2).0.to_owned();
     let torn = JsonError::Syntax { at: half.len() };
     let secret = set.replacen("\"kty\"", r#""d":"AA","kty""#, 1);
     let modes = [
