@@ -54,7 +54,7 @@ fn the_policies_shown_load() {
 #[test]
 fn the_configuration_shown_is_read_and_whole() {
     let text = page("docs/configuration.md");
-    let [sample] = blocks(&text, "yaml")[..] else { panic!("one sample") };
+    let [sample, ..] = blocks(&text, "yaml")[..] else { panic!("a sample") };
     let problems = |text: &str| parse(&Source::new("docs/configuration.md", text)).1;
     assert!(problems(sample).is_empty(), "{}", render(&problems(sample), false));
     let mut known = 0;

@@ -5,6 +5,7 @@
 //! server, `exp` and `nbf` are checked by `decision::decide` on every request, cached or not.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_lc_rs::digest;
 use moka::sync::Cache;
@@ -18,12 +19,22 @@ use crate::policy::subject::Subject;
 use crate::reload::generation::{Generation, Trusted};
 use crate::token::{Bearer, TokenError, UnverifiedToken, verify};
 
-/// Bytes that remembered tokens may take, roughly.
+/// Bytes that remembered tokens may take: what is counted for each is measured (`bench memory`) and within a quarter of
+/// what it takes.
 const CAPACITY: u64 = 64 * 1024 * 1024;
 
-/// Bytes of an entry beside the token's own facts, which are about as long as the token: the Cedar entity, the context
-/// record and the cache's own book-keeping, measured with a dozen claims.
-const OVERHEAD: usize = 6 * 1024;
+/// Bytes of an entry beside the token's own facts, which are about as long as the token, and beside groups and scopes: the
+/// Cedar entities, the context record and the cache's own book-keeping.
+const OVERHEAD: usize = 9 * 1024;
+
+/// Bytes of each group or scope, which is in the token's facts, in the entity, and beside it.
+const PARENT: usize = 544;
+
+/// Bytes of an entity store, without the groups and scopes of the entity.
+const STORE: usize = 3328;
+
+/// Bytes of each group or scope in an entity store.
+const STORED_PARENT: usize = 224;
 
 /// The verified tokens of this process.
 #[derive(Debug)]
@@ -39,7 +50,10 @@ pub struct Known {
     /// What stands for the token in records.
     pub fingerprint: String,
     issuer: Arc<Issuer>,
-    size: u32,
+    /// Bytes of the token.
+    length: usize,
+    /// Bytes that it was last counted with.
+    counted: AtomicU32,
 }
 
 /// Whether a token was remembered.
@@ -53,7 +67,12 @@ pub enum Lookup {
 
 impl Default for Tokens {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(CAPACITY).weigher(|_, known: &Arc<Known>| known.size).build())
+        Self(
+            Cache::builder()
+                .max_capacity(CAPACITY)
+                .weigher(|_, known: &Arc<Known>| known.counted.load(Ordering::Relaxed))
+                .build(),
+        )
     }
 }
 
@@ -72,6 +91,11 @@ impl Tokens {
     ) -> (Lookup, Result<Arc<Known>, Denial>) {
         let key = hash(bearer.as_str());
         if let Some(known) = self.0.get(&key).filter(|known| counts(known, generation)) {
+            // What a token remembers grows with what is asked with it.
+            let size = known.size();
+            if known.counted.swap(size, Ordering::Relaxed) != size {
+                self.0.insert(key, known.clone());
+            }
             return (Lookup::Hit, Ok(known));
         }
         let verified = verified(bearer, server, generation, now, fingerprint).map(Arc::new);
@@ -79,6 +103,17 @@ impl Tokens {
             self.0.insert(key, known.clone());
         }
         (Lookup::Miss, verified)
+    }
+}
+
+impl Known {
+    /// Bytes that it takes, with the store that its first request will make.
+    fn size(&self) -> u32 {
+        let subject = &self.caller.subject;
+        let (parents, stores) = (subject.parents().len(), subject.remembered().max(1));
+        let fixed = OVERHEAD.saturating_add(self.length).saturating_add(parents.saturating_mul(PARENT));
+        let store = STORE.saturating_add(parents.saturating_mul(STORED_PARENT));
+        u32::try_from(fixed.saturating_add(stores.saturating_mul(store))).unwrap_or(u32::MAX)
     }
 }
 
@@ -116,18 +151,75 @@ fn verified(
     })?;
     let subject = Subject::new(&principal, hierarchy).map_err(|_| Denial::Internal(Malfunction::Engine))?;
     let fingerprint = fingerprint(principal.token_id().unwrap_or(bearer.as_str()).as_bytes());
-    let size = u32::try_from(bearer.as_str().len().saturating_add(OVERHEAD)).unwrap_or(u32::MAX);
-    Ok(Known {
+    let known = Known {
         principal: subject.uid().to_string(),
         caller: Caller { principal, subject, hierarchy: hierarchy.clone() },
         fingerprint,
         issuer: issuer.clone(),
-        size,
-    })
+        length: bearer.as_str().len(),
+        counted: AtomicU32::new(0),
+    };
+    known.counted.store(known.size(), Ordering::Relaxed);
+    Ok(known)
 }
 
 /// The issuer of this server whose identifier is exactly `iss`.
 fn trusted<'a>(iss: &str, server: &Server, generation: &'a Generation) -> Result<&'a Trusted, Denial> {
     let mut own = server.issuers.iter().filter_map(|name| generation.issuer(name));
     own.find(|trusted| trusted.issuer.rules().issuer == iss).ok_or(Denial::TokenInvalid(InvalidToken::Issuer))
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+    use crate::policy::subject::ScopeHierarchy;
+    use crate::token::support::{TestKey, key_set};
+    use crate::token::{Algorithm, IssuerRules, KeySet};
+
+    /// A remembered token without length of its own, of somebody in this many groups.
+    fn known(groups: usize) -> Known {
+        let key = TestKey::new("EdDSA", "a");
+        let rules = IssuerRules {
+            name: "corp".to_owned(),
+            issuer: "https://id.example.com".to_owned(),
+            algorithms: vec![Algorithm::EdDSA],
+            token_types: vec!["at+jwt".to_owned()],
+            groups: Some("/groups".to_owned()),
+            scope_claim: "/scope".to_owned(),
+            claims: Vec::new(),
+        };
+        let names: Vec<String> = (0..groups).map(|number| format!("\"{number}\"")).collect();
+        let claims = format!(
+            r#"{{"iss":"https://id.example.com","sub":"ada","client_id":"agent","aud":"a","iat":1,"exp":1000,"jti":"1","groups":[{}]}}"#,
+            names.join(",")
+        );
+        let token = key.token(&key.header(), &claims);
+        let keys = KeySet::parse(key_set(&[&key]).as_bytes()).unwrap();
+        let now = UnixTime::from_seconds(500);
+        let principal = verify(&UnverifiedToken::parse(&token).unwrap(), &rules, &keys, now).unwrap();
+        let subject = Subject::new(&principal, &ScopeHierarchy::default()).unwrap();
+        Known {
+            principal: subject.uid().to_string(),
+            caller: Caller { principal, subject, hierarchy: Arc::default() },
+            fingerprint: String::new(),
+            issuer: Arc::new(Issuer::with_keys(rules, keys)),
+            length: 0,
+            counted: AtomicU32::new(0),
+        }
+    }
+
+    #[test]
+    fn groups_and_stores_are_counted() {
+        for groups in [0, 3, 1000] {
+            let known = known(groups);
+            let store = STORE + groups * STORED_PARENT;
+            for stores in 0..4 {
+                let expected = OVERHEAD + groups * PARENT + stores.max(1) * store;
+                assert_eq!(known.size() as usize, expected, "{groups} groups, {stores} stores");
+                let made = known.caller.subject.store(&Arc::default(), |base| Ok::<_, ()>(base.clone()));
+                assert!(made.is_ok());
+            }
+        }
+    }
 }
