@@ -32,7 +32,7 @@ policies: policies
 issuers:
 - {name: corp, issuer: "https://id.example.com", jwks: {file: keys.json}, groups: /groups}
 servers:
-- {name: desk, resource: "https://mcp.example.com/desk", issuers: [corp]}
+- {name: desk, resource: "https://mcp.example.com/desk", issuers: [corp], tools: desk.json}
 audit: {file: {path: audit.jsonl}}
 "#;
 
@@ -54,6 +54,7 @@ impl Desk {
         std::fs::write(&config, CONFIG).unwrap();
         std::fs::write(folder.join("policies/all.cedar"), POLICY).unwrap();
         std::fs::write(folder.join("keys.json"), key_set(&keys.each_ref())).unwrap();
+        std::fs::write(folder.join("desk.json"), catalogue()).unwrap();
         let audit = folder.join("audit.jsonl");
         Self { gate: gate(&config, &audit), keys, audit }
     }
@@ -74,6 +75,21 @@ impl Desk {
     pub(crate) fn forget_records(&self) {
         std::fs::OpenOptions::new().write(true).open(&self.audit).unwrap().set_len(0).unwrap();
     }
+}
+
+/// The name of one of [`TOOLS`] tools.
+pub(crate) fn tool(number: usize) -> String {
+    format!("tool_{number}")
+}
+
+/// Tools in the catalogue, besides the one of the scene.
+pub(crate) const TOOLS: usize = 32;
+
+fn catalogue() -> String {
+    let schema = r#"{"type":"object","properties":{"queue":{"type":"string"},"priority":{"type":"integer"}}}"#;
+    let names = (0..TOOLS).map(tool).chain([scene::TOOL.to_owned()]);
+    let tools: Vec<String> = names.map(|name| format!(r#"{{"name":"{name}","inputSchema":{schema}}}"#)).collect();
+    format!(r#"{{"tools":[{}]}}"#, tools.join(","))
 }
 
 /// The message with this token, asking for `tool`.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::desk::{Desk, message};
+use crate::desk::{Desk, message, tool};
 use crate::scene;
 
 /// Bytes in a MiB.
@@ -17,8 +17,8 @@ pub(crate) fn measure(folder: &Path, count: usize, tools: usize, groups: usize) 
     let token = |number: usize, header: &str| key.token(header, &scene::claims_with(&number.to_string(), groups));
     // What is allocated once, whoever asks.
     let once = token(count, &key.header());
-    for tool in 0..tools.max(1) {
-        assert!(desk.ask(message(&once, &tool_name(tool))));
+    for number in 0..tools.max(1) {
+        assert!(desk.ask(message(&once, &tool(number))));
     }
     let start = resident();
     println!("{count} tokens of {} bytes, {tools} tools each; {:.1} MiB at first", once.len(), start / MIB);
@@ -28,8 +28,8 @@ pub(crate) fn measure(folder: &Path, count: usize, tools: usize, groups: usize) 
             assert!(!desk.ask(message(&token(number, &header), scene::TOOL)));
         } else {
             let token = token(number, &key.header());
-            for tool in 0..tools {
-                assert!(desk.ask(message(&token, &tool_name(tool))));
+            for called in 0..tools {
+                assert!(desk.ask(message(&token, &tool(called))));
             }
         }
         let done = number + 1;
@@ -38,10 +38,6 @@ pub(crate) fn measure(folder: &Path, count: usize, tools: usize, groups: usize) 
             desk.forget_records();
         }
     }
-}
-
-fn tool_name(number: usize) -> String {
-    format!("tool_{number}")
 }
 
 /// Bytes of this process that are in memory (proc(5): the second field of statm, in pages).

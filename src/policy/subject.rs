@@ -154,6 +154,11 @@ impl Subject {
         Ok(made)
     }
 
+    /// How many stores it remembers, which is what makes a subject grow.
+    pub fn remembered(&self) -> usize {
+        self.stores.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The members of `context.token`, as far as they are needed.
     pub fn token(&self, need: Need<'_>) -> Vec<(String, RestrictedExpression)> {
         self.token.iter().filter(|(name, _)| need.member(name) != Need::Nothing).cloned().collect()

@@ -1,5 +1,7 @@
 //! What a remembered token is worth once its issuer's keys have changed under it, as a refresh changes them.
 
+mod size;
+
 use futures_util::FutureExt;
 
 use super::*;

@@ -1,0 +1,53 @@
+//! How many bytes a remembered token counts for.
+
+use super::super::*;
+use crate::policy::subject::ScopeHierarchy;
+use crate::token::support::{TestKey, key_set};
+use crate::token::{Algorithm, IssuerRules, KeySet};
+
+/// A remembered token without length of its own, of somebody in this many groups.
+fn known(groups: usize) -> Known {
+    let key = TestKey::new("EdDSA", "a");
+    let rules = IssuerRules {
+        name: "corp".to_owned(),
+        issuer: "https://id.example.com".to_owned(),
+        algorithms: vec![Algorithm::EdDSA],
+        token_types: vec!["at+jwt".to_owned()],
+        groups: Some("/groups".to_owned()),
+        scope_claim: "/scope".to_owned(),
+        claims: Vec::new(),
+    };
+    let names: Vec<String> = (0..groups).map(|number| format!("\"{number}\"")).collect();
+    let claims = format!(
+        r#"{{"iss":"https://id.example.com","sub":"ada","client_id":"agent","aud":"a","iat":1,"exp":1000,"jti":"1","groups":[{}]}}"#,
+        names.join(",")
+    );
+    let token = key.token(&key.header(), &claims);
+    let keys = KeySet::parse(key_set(&[&key]).as_bytes()).unwrap();
+    let now = UnixTime::from_seconds(500);
+    let principal = verify(&UnverifiedToken::parse(&token).unwrap(), &rules, &keys, now).unwrap();
+    let subject = Subject::new(&principal, &ScopeHierarchy::default()).unwrap();
+    Known {
+        principal: subject.uid().to_string(),
+        caller: Caller { principal, subject, hierarchy: Arc::default() },
+        fingerprint: String::new(),
+        issuer: Arc::new(Issuer::with_keys(rules, keys)),
+        active: None,
+        length: 0,
+        counted: AtomicU32::new(0),
+    }
+}
+
+#[test]
+fn groups_and_stores_are_counted() {
+    for groups in [0, 3, 1000] {
+        let known = known(groups);
+        let store = STORE + groups * STORED_PARENT;
+        for stores in 0..4 {
+            let expected = OVERHEAD + groups * PARENT + stores.max(1) * store;
+            assert_eq!(known.size() as usize, expected, "{groups} groups, {stores} stores");
+            let made = known.caller.subject.store(&Arc::default(), |base| Ok::<_, ()>(base.clone()));
+            assert!(made.is_ok());
+        }
+    }
+}
