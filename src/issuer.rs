@@ -129,7 +129,9 @@ impl Issuer {
     }
 
     /// An issuer whose keys are fetched at this pace, from now on and until it is dropped. `insecure_http` allows `http`,
-    /// and any scheme, to a loopback address. To be called within a tokio runtime.
+    /// and any scheme, to a loopback address. Until its own first fetch it has the keys of `previous`, with their age, if
+    /// that is the same issuer with keys from the same place: other rules for it are no reason to be without keys while it
+    /// cannot be reached. To be called within a tokio runtime.
     ///
     /// # Errors
     /// What is wrong with the address, before anything is fetched.
@@ -138,13 +140,18 @@ impl Issuer {
         source: KeySource,
         insecure_http: bool,
         pace: Pace,
+        previous: Option<&Issuer>,
     ) -> Result<Issuer, FetchError> {
         let remote = Remote::new(source, &rules.issuer, insecure_http, Bounds::DEFAULT)?;
-        Ok(Self::start(rules, remote.to_string(), remote, pace))
+        let source = remote.to_string();
+        let same =
+            previous.filter(|issuer| issuer.source.as_ref() == Some(&source) && issuer.rules.issuer == rules.issuer);
+        let latest = same.map_or_else(Arc::default, |issuer| issuer.state.latest.load_full());
+        Ok(Self::start(rules, source, remote, pace, latest))
     }
 
-    fn start(rules: IssuerRules, source: String, fetch: impl Fetch, pace: Pace) -> Issuer {
-        let state = Arc::new(State::default());
+    fn start(rules: IssuerRules, source: String, fetch: impl Fetch, pace: Pace, latest: Arc<Latest>) -> Issuer {
+        let state = Arc::new(State { latest: latest.into(), wanted: Notify::new() });
         let task = tokio::spawn(refresh::run(rules.name.clone(), Arc::clone(&state), fetch, pace));
         let (source, task) = (Some(source), Some(task.abort_handle()));
         Issuer { rules, source, max_stale: pace.max_stale, state, task, introspector: None }

@@ -63,6 +63,7 @@ impl Pace {
 /// Fetches for ever. Ended by dropping.
 pub(super) async fn run(name: String, state: Arc<State>, fetch: impl Fetch, pace: Pace) {
     let mut schedule = Schedule::new(pace, Instant::now());
+    schedule.supplied = state.latest.load().keys.is_some();
     loop {
         tokio::select! {
             () = sleep_until(schedule.due(false)) => {}

@@ -73,7 +73,7 @@ impl Script {
     }
 
     fn start(&self, pace: Pace) -> Issuer {
-        Issuer::start(rules(), "script".to_owned(), self.clone(), pace)
+        Issuer::start(rules(), "script".to_owned(), self.clone(), pace, Arc::default())
     }
 }
 

@@ -77,10 +77,11 @@ impl Generation {
             let credential = credentials.remove(&name);
             // Of a credential this has a digest: another secret makes another issuer, which remembers nothing.
             let made_of = format!("{configured:?} {set:?} {credential:?}");
-            let kept = previous.and_then(|previous| previous.issuer(&name)).filter(|kept| kept.made_of == made_of);
-            let issuer = match kept {
-                Some(kept) => kept.issuer.clone(),
-                None => Arc::new(issuer(configured, set, credential, metrics)?),
+            let before = previous.and_then(|previous| previous.issuer(&name));
+            let issuer = match before {
+                Some(kept) if kept.made_of == made_of => kept.issuer.clone(),
+                Some(changed) => Arc::new(issuer(configured, set, credential, Some(&changed.issuer), metrics)?),
+                None => Arc::new(issuer(configured, set, credential, None, metrics)?),
             };
             let hierarchy = hierarchies.get(&name).cloned().unwrap_or_default();
             issuers.push(Trusted { name, issuer, hierarchy, made_of });
@@ -110,12 +111,14 @@ fn issuer(
     configured: IssuerConfig,
     set: Option<KeySet>,
     credential: Option<Credential>,
+    previous: Option<&Issuer>,
     metrics: &Metrics,
 ) -> Result<Issuer, IssuerError> {
     let IssuerConfig { rules, keys, introspection, insecure_http, pace, implies: _ } = configured;
     let asked =
         introspection.map(|it| introspector(it, rules.clone(), credential, insecure_http, metrics)).transpose()?;
-    let remote = |rules, source| Issuer::remote(rules, source, insecure_http, pace).map_err(IssuerError::Fetch);
+    let remote =
+        |rules, source| Issuer::remote(rules, source, insecure_http, pace, previous).map_err(IssuerError::Fetch);
     let issuer = match (keys, set) {
         (None, _) => Issuer::without_keys(rules),
         (Some(config::KeySource::Url(url)), _) => remote(rules, KeySource::Url(url))?,

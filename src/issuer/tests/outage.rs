@@ -77,7 +77,7 @@ impl World {
         let (present, next) = (TestKey::new("EdDSA", "present"), TestKey::new("EdDSA", "next"));
         let provider = Provider::new(Mode::Says(key_set(&[&present])));
         let pace = Pace { max_stale, ..Pace::DEFAULT };
-        let issuer = Issuer::start(rules(), "script".to_owned(), provider.clone(), pace);
+        let issuer = Issuer::start(rules(), "script".to_owned(), provider.clone(), pace, Arc::default());
         until(|| issuer.ready()).await;
         let token = |key: &TestKey| key.token(&key.header(), CLAIMS);
         Self {
@@ -209,7 +209,7 @@ async fn keys_that_are_too_old_are_no_keys() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_is_down_at_the_start_is_asked_in_1_to_30_seconds() {
     let provider = Provider::new(Mode::Fails(FetchError::Connect));
-    let issuer = Issuer::start(rules(), "script".to_owned(), provider.clone(), Pace::DEFAULT);
+    let issuer = Issuer::start(rules(), "script".to_owned(), provider.clone(), Pace::DEFAULT, Arc::default());
     tokio::time::sleep(HOUR).await;
     assert!(!issuer.ready());
     let asked = provider.asked();

@@ -223,7 +223,7 @@ async fn an_address_that_must_not_be_called_is_no_issuer() {
     for (url, expected) in
         [("http://id.example.com/", FetchError::Url), ("https://169.254.169.254/", FetchError::Address)]
     {
-        let made = Issuer::remote(rules(), KeySource::Url(Url::parse(url).unwrap()), false, PACE);
+        let made = Issuer::remote(rules(), KeySource::Url(Url::parse(url).unwrap()), false, PACE, None);
         assert_eq!(made.map(|_| ()).unwrap_err(), expected);
     }
 }
@@ -309,7 +309,7 @@ async fn metadata_of_another_issuer_or_to_another_place_is_an_error() {
 async fn rotation_and_recovery_over_http() {
     let server = Server::always(head("500 Oops\r\ncontent-length: 0"));
     let remote = server.remote();
-    let issuer = Issuer::start(rules(), remote.to_string(), remote, PACE);
+    let issuer = Issuer::start(rules(), remote.to_string(), remote, PACE, Arc::default());
     until(|| issuer.status().error == Some(FetchError::Status(500))).await;
     assert!(!issuer.ready());
     server.turn(ok("", &one_key("a")));
@@ -323,4 +323,26 @@ async fn rotation_and_recovery_over_http() {
     until(|| matches!(issuer.status().error, Some(FetchError::Keys(_)))).await;
     assert!(has(&issuer, "b"));
     assert_eq!(issuer.status().source, Some(format!("{}/keys", server.base)));
+}
+
+#[tokio::test]
+async fn other_rules_for_an_issuer_begin_with_the_keys_it_has() {
+    let server = Server::always(ok("", &one_key("a")));
+    let at = |path: &str| KeySource::Url(Url::parse(&format!("{}{path}", server.base)).unwrap());
+    let with = |rules, source, previous| Issuer::remote(rules, source, true, PACE, previous).unwrap();
+    let first = with(rules(), at("/keys"), None);
+    until(|| first.ready()).await;
+    server.turn(head("500 Oops\r\ncontent-length: 0"));
+    let scoped = IssuerRules { scope_claim: "/scp".to_owned(), ..rules() };
+    let other = IssuerRules { issuer: "https://other.example.com".to_owned(), ..rules() };
+    for (changed, source, has_keys) in
+        [(scoped.clone(), at("/keys"), true), (scoped, at("/elsewhere"), false), (other, at("/keys"), false)]
+    {
+        let issuer = with(changed, source, Some(&first));
+        assert_eq!(issuer.ready(), has_keys);
+        until(|| issuer.status().error == Some(FetchError::Status(500))).await;
+        assert_eq!(has(&issuer, "a"), has_keys);
+    }
+    let in_file = Issuer::with_keys(rules(), keys("a"));
+    assert!(!with(rules(), at("/keys"), Some(&in_file)).ready());
 }
