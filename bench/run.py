@@ -210,10 +210,13 @@ def tool(*arguments: str | Path) -> str:
 
 
 def tokens() -> dict[str, object]:
-    """What a token costs that was never seen, and how long good ones wait while others name unknown keys."""
-    # A row for introspection belongs here: a remembered answer of it beside `cold`.
+    """What a token costs that was never seen, what one that is remembered, and how long good ones wait while others name unknown keys."""
     storm = subprocess.run([TOOLS, "storm", WORK / "storm"], check=True, capture_output=True, text=True).stdout
-    return {"cold_micros": json.loads(tool("cold", WORK / "cold")), "storm_micros": json.loads(storm)}
+    return {
+        "cold_micros": json.loads(tool("cold", WORK / "cold")),
+        "remembered_micros": json.loads(tool("remembered", WORK / "remembered")),
+        "storm_micros": json.loads(storm),
+    }
 
 
 def report_tokens(figures: dict[str, object]) -> None:
@@ -221,6 +224,9 @@ def report_tokens(figures: dict[str, object]) -> None:
     for algorithm, row in figures["cold_micros"].items():
         print(f"  {algorithm:8} {row['cold']:8.2f} {row['verified']:8.2f} {row['raw']:8.2f}", end="   ")
         print(f"beside the check: {row['cold_added']:.2f}, of which verification {row['verified_added']:.2f}")
+    remembered = figures["remembered_micros"]
+    print("CPU of a whole decision with a remembered token, µs")
+    print(f"  signed {remembered['signed']:.2f}, opaque {remembered['opaque']:.2f}, ratio {remembered['ratio']:.3f}")
     quiet, storm = figures["storm_micros"]["quiet"], figures["storm_micros"]["storm"]
     print("A good token, one at a time, µs: alone, and while another thread asks with tokens that name unknown keys")
     print(f"  p50 {quiet['p50']:.1f} and {storm['p50']:.1f}, p99 {quiet['p99']:.1f} and {storm['p99']:.1f},", end=" ")

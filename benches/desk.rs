@@ -30,7 +30,7 @@ listen: {grpc: "127.0.0.1:0"}
 client_address: peer
 policies: policies
 issuers:
-- {name: corp, issuer: "https://id.example.com", jwks: {file: keys.json}, groups: /groups}
+- {name: corp, issuer: "https://id.example.com", jwks: {file: keys.json}, groups: /groups, ISSUER}
 servers:
 - {name: desk, resource: "https://mcp.example.com/desk", issuers: [corp], tools: desk.json}
 audit: {file: {path: audit.jsonl}}
@@ -48,10 +48,15 @@ pub(crate) struct Desk {
 impl Desk {
     /// Writes a configuration into `folder` and loads it.
     pub(crate) fn new(folder: &Path) -> Self {
+        Self::with(folder, "insecure_http: false")
+    }
+
+    /// The same with something more said of the issuer.
+    pub(crate) fn with(folder: &Path, issuer: &str) -> Self {
         let keys = ["RS256", "ES256", "EdDSA"].map(|alg| TestKey::new(alg, alg));
         let config = folder.join("toolgate.yaml");
         std::fs::create_dir_all(folder.join("policies")).unwrap();
-        std::fs::write(&config, CONFIG).unwrap();
+        std::fs::write(&config, CONFIG.replace("ISSUER", issuer)).unwrap();
         std::fs::write(folder.join("policies/all.cedar"), POLICY).unwrap();
         std::fs::write(folder.join("keys.json"), key_set(&keys.each_ref())).unwrap();
         std::fs::write(folder.join("desk.json"), catalogue()).unwrap();

@@ -6,6 +6,7 @@
 //! bench probe ADDRESS DIR  sends the message once and says what the answer is
 //! bench steps CONFIG DIR   CPU time of the steps of one decision, as JSON
 //! bench cold DIR           CPU time of a token that was never seen, and of its signature check alone, as JSON
+//! bench remembered DIR     CPU time of a decision with a token that is remembered, signed or opaque, as JSON
 //! bench storm DIR          how long good tokens wait while others name unknown keys, as JSON
 //! bench memory DIR COUNT TOOLS GROUPS
 //!                          memory after COUNT different tokens; with TOOLS 0 all of them name unknown keys
@@ -15,7 +16,11 @@
 mod bare;
 mod cold;
 mod desk;
+#[path = "../tests/support/endpoint.rs"]
+#[expect(dead_code, reason = "tests need more of it")]
+mod endpoint;
 mod memory;
+mod remembered;
 mod scene;
 mod steps;
 mod storm;
@@ -36,6 +41,7 @@ fn main() {
         ["probe", address, folder] => bare::probe(address, Path::new(folder)),
         ["steps", config, folder] => steps::measure(Path::new(config), Path::new(folder)),
         ["cold", folder] => cold::measure(Path::new(folder)),
+        ["remembered", folder] => remembered::measure(Path::new(folder)),
         ["storm", folder] => storm::measure(Path::new(folder)),
         ["memory", folder, count, tools, groups] => {
             let number = |text: &str| text.parse().unwrap();

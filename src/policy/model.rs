@@ -260,8 +260,7 @@ pub fn tool_entity(server: &str, name: &str, hints: Hints) -> Entity {
 
 /// An entity of attributes that always evaluate: strings and booleans.
 pub fn plain(uid: EntityUid, attributes: HashMap<String, RestrictedExpression>, parents: HashSet<EntityUid>) -> Entity {
-    let bare = Entity::new_no_attrs(uid.clone(), parents.clone());
     // Only an extension function can fail to evaluate, and there is none; without its attributes the entity would
     // make every policy that reads them err, and so deny.
-    Entity::new(uid, attributes, parents).unwrap_or(bare)
+    Entity::new(uid.clone(), attributes, parents.clone()).unwrap_or_else(|_| Entity::new_no_attrs(uid, parents))
 }
