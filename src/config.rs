@@ -14,6 +14,7 @@ mod server;
 mod values;
 mod yaml;
 
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -56,12 +57,19 @@ pub struct Config {
 }
 
 /// A value and where it was written, as byte offsets into the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Spanned<T> {
     /// The value.
     pub value: T,
     /// Its place.
     pub span: Range<usize>,
+}
+
+/// The value alone: what else changes in a file does not change it.
+impl<T: fmt::Debug> fmt::Debug for Spanned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
+    }
 }
 
 impl Spanned<&str> {

@@ -201,6 +201,24 @@ fn a_withdrawn_key_verifies_nothing_from_memory() {
     assert_eq!(gated.ask(&asked), "allow");
 }
 
+/// Lines above an issuer move it within its file; it is the same issuer, with what it knows. A changed one ends the other,
+/// whatever is still remembered of it.
+#[test]
+fn an_issuer_is_kept_for_what_it_says_and_ends_when_it_is_replaced() {
+    let gated = Gated::new();
+    let asked = gated.forecast();
+    assert_eq!(gated.ask(&asked), "allow");
+    let issuer = || Arc::downgrade(&gated.gate.live.current().issuer("corp").unwrap().issuer);
+    let first = issuer();
+    gated.files.write("toolgate.yaml", &format!("# a line more\n{CONFIG}"));
+    assert_eq!(gated.look(), 2);
+    assert!(first.ptr_eq(&issuer()));
+    assert_eq!(gated.ask(&asked), "allow");
+    gated.files.write("toolgate.yaml", &CONFIG.replacen("groups: /groups", "algorithms: [RS256]", 1));
+    assert_eq!(gated.look(), 3);
+    assert_eq!(first.strong_count(), 0);
+}
+
 /// A remembered token is worth what the issuer's and the server's settings say now.
 #[test]
 fn changed_settings_hold_for_remembered_tokens() {

@@ -1,7 +1,7 @@
 //! The DPoP proofs that came lately, so that none is used twice (RFC 9449 §11.1).
 //!
-//! What is remembered is of this process: two replicas do not know of each other's proofs, and a restart forgets. Nonces
-//! close most of that gap, see `docs/configuration.md`.
+//! What is remembered is of this process: two replicas do not know of each other's proofs, and a restart forgets; see
+//! `docs/configuration.md`.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -29,7 +29,7 @@ pub struct Proofs {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// When the present period began; a clock that is set back does not end it.
+    /// When the present period began; a clock that is set back ends none.
     since: i64,
     /// Each with a hash of the request that it came with.
     present: HashMap<ProofId, u64>,
@@ -67,6 +67,10 @@ impl Proofs {
 
 impl Seen {
     fn turn(&mut self, now: i64) {
+        if now < self.since.saturating_sub(PERIOD_SECONDS) {
+            // The clock was ahead and was set right: a period that began in its future would not end for as long.
+            self.since = now;
+        }
         if now.saturating_sub(self.since) < PERIOD_SECONDS {
             return;
         }
@@ -131,6 +135,14 @@ mod tests {
         let proofs = Proofs::default();
         proofs.first_use(proof(1), b"a", at(0));
         assert_eq!(proofs.first_use(proof(1), b"b", at(-3600)), Use::Again);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_for_a_moment_does_not_stop_the_periods() {
+        let proofs = Proofs::new(1);
+        assert_eq!(proofs.first_use(proof(1), b"a", at(86_400)), Use::First);
+        assert_eq!(proofs.first_use(proof(2), b"b", at(0)), Use::Untold);
+        assert_eq!(proofs.first_use(proof(2), b"b", at(PERIOD_SECONDS)), Use::First);
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! key, or still remembers the very answer that the entry was made of; audience, issuers of the
 //! server, `exp` and `nbf` are checked by `decision::decide` on every request, cached or not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -51,7 +51,8 @@ pub struct Known {
     pub principal: String,
     /// What stands for the token in records.
     pub fingerprint: String,
-    issuer: Arc<Issuer>,
+    /// Not kept alive by it: an issuer that was replaced ends, whatever is still remembered of it.
+    issuer: Weak<Issuer>,
     /// The issuer's answer that it was made of, if the token is opaque.
     active: Option<Arc<Active>>,
     /// Bytes of the token, or of that answer.
@@ -198,14 +199,14 @@ impl Known {
     /// Whether the key that verified it still holds.
     fn counts(&self, generation: &Generation) -> bool {
         let principal = &self.caller.principal;
-        let same = generation
-            .issuer(principal.issuer_name())
-            .is_some_and(|trusted| Arc::ptr_eq(&trusted.issuer, &self.issuer));
-        same && match principal.voucher() {
-            Voucher::Key(key) => self.issuer.keys().is_some_and(|keys| keys.contains(&key)),
-            // The issuer's word is asked for under a key of its own; nothing supposed is ever remembered.
-            Voucher::Introspection | Voucher::Supposed => false,
-        }
+        let Some(Trusted { issuer, .. }) = generation.issuer(principal.issuer_name()) else { return false };
+        // A `Weak` holds on to the address, so that no other issuer can have it.
+        std::ptr::eq(Arc::as_ptr(issuer), self.issuer.as_ptr())
+            && match principal.voucher() {
+                Voucher::Key(key) => issuer.keys().is_some_and(|keys| keys.contains(&key)),
+                // The issuer's word is asked for under a key of its own; nothing supposed is ever remembered.
+                Voucher::Introspection | Voucher::Supposed => false,
+            }
     }
 
     /// Whether it was made of this very answer, which the issuer object in force remembers.
@@ -251,7 +252,7 @@ impl Presented<'_> {
             principal: subject.uid().to_string(),
             caller: Caller { principal, subject, hierarchy: hierarchy.clone() },
             fingerprint,
-            issuer: issuer.clone(),
+            issuer: Arc::downgrade(issuer),
             active,
             length,
             counted: AtomicU32::new(0),

@@ -232,6 +232,8 @@ impl Shared {
         })?;
         let (lands, landing) = watch::channel(None);
         flights.insert(key, landing.clone());
+        // A runtime that is closing drops the task at once, and with it a flight that wants this lock.
+        drop(flights);
         tokio::spawn(call(flight, token.to_owned(), now, lands));
         Ok(Awaited::Landing(landing))
     }
@@ -308,9 +310,8 @@ async fn call(mut flight: Flight, token: String, now: UnixTime, lands: watch::Se
 /// in its profile; were they to count, one caller could open the circuit for all.
 fn health(error: &FetchError) -> Health {
     match error {
-        FetchError::Status(400) | FetchError::TooLong | FetchError::Introspection(AnswerError::Json(_)) => {
-            Health::Unknown
-        }
+        FetchError::Status(status) if refuses_the_question(*status) => Health::Unknown,
+        FetchError::TooLong | FetchError::Introspection(AnswerError::Json(_)) => Health::Unknown,
         FetchError::Url
         | FetchError::Address
         | FetchError::Client
@@ -325,6 +326,12 @@ fn health(error: &FetchError) -> Health {
         | FetchError::Metadata
         | FetchError::Issuer => Health::Ill,
     }
+}
+
+/// Whether a status is about what was asked (413 for a long token, 403 by a firewall) and not about who asks, where, or how
+/// often.
+const fn refuses_the_question(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 401 | 404 | 408 | 429)
 }
 
 impl Drop for Flight {

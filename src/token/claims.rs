@@ -39,6 +39,8 @@ pub(super) struct Claims {
     pub(super) acr: Option<String>,
     pub(super) amr: Vec<String>,
     pub(super) actors: Vec<String>,
+    /// The `sub` of each actor that has one, however it is known.
+    pub(super) actor_subjects: Vec<String>,
     pub(super) scopes: Vec<String>,
     pub(super) groups: Vec<String>,
     pub(super) declared: Vec<(String, ClaimValue)>,
@@ -52,6 +54,7 @@ impl Claims {
             |name| root.get(name).map(|value| text(value).ok_or(TokenError::ClaimType(name))).transpose();
         let optional_date =
             |name| root.get(name).map(|value| date(value).ok_or(TokenError::ClaimType(name))).transpose();
+        let (actors, actor_subjects) = actors(root)?;
         Ok(Self {
             issuer,
             audiences: match root.get("aud") {
@@ -74,7 +77,8 @@ impl Claims {
                 Some(_) => return Err(TokenError::ClaimType("amr")),
                 None => Vec::new(),
             },
-            actors: actors(root)?,
+            actors,
+            actor_subjects,
             scopes: root.pointer(&rules.scope_claim).map_or(Ok(Vec::new()), scopes)?,
             groups: match rules.groups.as_deref() {
                 Some(pointer) => groups(root, pointer)?,
@@ -148,19 +152,21 @@ fn is_scope(scope: &str) -> bool {
 }
 
 /// The chain of `act` claims (RFC 8693 §4.1), the one who acts first and those it acts for after. Each is known by its
-/// client where the token says so, else by its subject.
-fn actors(root: Value<'_>) -> Result<Vec<String>, TokenError> {
-    let mut actors = Vec::new();
+/// client where the token says so, else by its subject; the second list has every subject, for revocations.
+fn actors(root: Value<'_>) -> Result<(Vec<String>, Vec<String>), TokenError> {
+    let (mut actors, mut subjects) = (Vec::new(), Vec::new());
     let mut next = root.get("act");
     while let Some(actor) = next {
         if actors.len() == MAX_ACTORS {
             return Err(TokenError::TooMany("act"));
         }
-        let name = actor.get("client_id").or_else(|| actor.get("sub")).and_then(text);
-        actors.push(name.ok_or(TokenError::ClaimType("act"))?);
+        let name = |member| actor.get(member).map(|value| text(value).ok_or(TokenError::ClaimType("act"))).transpose();
+        let (client, subject) = (name("client_id")?, name("sub")?);
+        actors.push(client.or_else(|| subject.clone()).ok_or(TokenError::ClaimType("act"))?);
+        subjects.extend(subject);
         next = actor.get("act");
     }
-    Ok(actors)
+    Ok((actors, subjects))
 }
 
 /// A NumericDate (RFC 7519 §2): seconds since the epoch, of which a fraction is dropped. Strings are refused, and so is

@@ -172,8 +172,8 @@ fn check_claims(
     Ok(ProofId::of(&proven.key, &jti))
 }
 
-/// Whether `htu` is `url`, after the normalisations of RFC 3986 §6.2.2 and §6.2.3 and without query and fragment
-/// (RFC 9449 §4.3).
+/// Whether `htu` is `url`, without query and fragment, after the normalisations of case, dot segments and default ports
+/// (RFC 3986 §6.2.2.1, §6.2.2.3, §6.2.3; RFC 9449 §4.3). Percent-encoding is compared as it is written.
 fn same_url(htu: &str, url: &str) -> bool {
     let plain = |text: &str| {
         let mut url = Url::parse(text).ok().filter(|url| url.username().is_empty() && url.password().is_none())?;

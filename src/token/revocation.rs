@@ -24,12 +24,13 @@ impl Revocations {
     }
 
     /// Whether the token of `principal` is revoked, its subject, its client, or one of those that act in it (RFC 8693
-    /// §4.1): an actor is known by its client or its subject, so that it is looked for among both.
+    /// §4.1), by its client or its subject. An actor is known by one name, which may be either.
     pub fn cover(&self, principal: &Principal) -> bool {
         let Some(Revoked { tokens, subjects, clients }) = self.0.get(principal.issuer_name()) else { return false };
         principal.token_id().is_some_and(|id| tokens.contains(id))
             || principal.subject().is_some_and(|subject| subjects.contains(subject))
             || clients.contains(principal.client())
             || principal.actors().iter().any(|actor| clients.contains(actor) || subjects.contains(actor))
+            || principal.actor_subjects().iter().any(|subject| subjects.contains(subject))
     }
 }

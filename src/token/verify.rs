@@ -311,6 +311,11 @@ impl Principal {
         &self.claims.actors
     }
 
+    /// The `sub` of each actor that has one, also where it is known by its client.
+    pub fn actor_subjects(&self) -> &[String] {
+        &self.claims.actor_subjects
+    }
+
     /// `jti`.
     pub fn token_id(&self) -> Option<&str> {
         self.claims.token_id.as_deref()

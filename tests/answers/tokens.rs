@@ -196,6 +196,7 @@ fn revocations() -> Vec<Row> {
         gone("the client", &ann().claim("client_id", "lost-laptop"), lost),
         gone("a client that acts", &by(json!({"client_id": "lost-laptop"})), ANN),
         gone("a subject that acts for one that acts", &by(json!({"sub": "a", "act": {"sub": "mallory"}})), ANN),
+        gone("a subject that acts through a client", &by(json!({"client_id": "helper", "sub": "mallory"})), ANN),
         good("an actor that is not", &by(json!({"client_id": "helper"}))),
         good("a token id that only begins so", &ann().claim("jti", "stolen-not")),
         row("names of another issuer", at_the_bank, allow(&["session"]).on("ping", "Server::\"bank\"").who(partner_s)),

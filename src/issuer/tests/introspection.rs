@@ -435,7 +435,9 @@ async fn an_endpoint_that_recovers_is_found_out_by_one_call() {
 
 #[tokio::test]
 async fn what_a_caller_could_bring_about_opens_nothing() {
-    for reply in [Reply::http("400 Bad Request", ""), Reply::Json("{\"a\":1,\"a\":2}".to_owned()), Reply::Flood] {
+    let refused = ["400 Bad Request", "403 Forbidden", "413 Content Too Large", "431 Too Large"];
+    let refused = refused.map(|status| Reply::http(status, ""));
+    for reply in refused.into_iter().chain([Reply::Json("{\"a\":1,\"a\":2}".to_owned()), Reply::Flood]) {
         let server = IntrospectionServer::always(reply);
         let introspector = introspector(endpoint(&server));
         for number in 0..2 * OPENS_AFTER {
