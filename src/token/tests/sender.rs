@@ -145,6 +145,11 @@ fn a_proof_has_an_algorithm_of_the_list_that_its_key_has() {
     }
     refused_proof(|proof| proof.header("alg", r#""RS256""#), ProofError::Algorithm);
     refused_proof(|proof| proof.header("alg", "7"), ProofError::Form(TokenError::Header("alg")));
+    // Sound in itself, and of an algorithm that the server does not list.
+    let bound = bound_to(&RSA);
+    let text = proof(&bound.0).key(&RSA).text();
+    let rules = with_dpop(DpopRules { algorithms: vec![Algorithm::ES256], ..dpop() });
+    assert_eq!(check(&bound, "DPoP", &[&text], &rules), Err(SenderError::Proof(ProofError::Algorithm)));
 }
 
 #[test]
