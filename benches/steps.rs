@@ -156,7 +156,6 @@ impl Bench {
             server: Some(self.server()),
             source: self.context.peer,
             headers: &self.context.headers,
-            scheme: None,
             caller: Some(&self.known.caller),
             principal: Some(&self.known.principal),
             decision_id: id,

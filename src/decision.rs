@@ -226,8 +226,8 @@ pub fn decide(
     if rules.revocations.cover(&caller.principal) {
         return Decision::denied(Denial::TokenInvalid(InvalidToken::Revoked));
     }
-    if let Some(Err(denial)) =
-        credential.map(|credential| prove(server, context, credential, &caller.principal, now, around))
+    if let Some(credential) = credential
+        && let Err(denial) = prove(server, context, credential, &caller.principal, now, around)
     {
         return Decision::denied(denial);
     }

@@ -26,7 +26,7 @@ use crate::metrics;
 use crate::metrics::{Metrics, NO_SERVER};
 use crate::reload::Live;
 use crate::reload::generation::Generation;
-use crate::token::{ProofId, Scheme};
+use crate::token::ProofId;
 
 /// All that requests share.
 #[derive(Debug)]
@@ -165,7 +165,6 @@ impl Gate {
             server,
             source: caller_address(&generation.rules, context),
             headers: &context.headers,
-            scheme: Scheme::of(&context.headers),
             caller: known.as_deref().map(|known| &known.caller),
             principal: known.as_deref().map(|known| known.principal.as_str()),
             decision_id: id,

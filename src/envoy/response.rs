@@ -24,7 +24,6 @@ use crate::envoy::wire::{
     CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpStatus, OkHttpResponse, RpcStatus,
 };
 use crate::policy::evaluate::Permit;
-use crate::token::Scheme;
 
 pub use answer::Answer;
 pub use answer::answer;
@@ -53,8 +52,6 @@ pub struct About<'a> {
     pub digest: &'a str,
     /// When the request was decided.
     pub now: UnixTime,
-    /// How the request sent its token, if it did.
-    pub scheme: Option<Scheme>,
     /// The caller's address as the configuration says, or else the proxy's peer.
     pub source: Option<IpAddr>,
 }

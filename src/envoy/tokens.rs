@@ -187,15 +187,7 @@ impl Known {
         let store = STORE.saturating_add(parents.saturating_mul(STORED_PARENT));
         u32::try_from(fixed.saturating_add(stores.saturating_mul(store))).unwrap_or(u32::MAX)
     }
-}
 
-fn hash(token: &str) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
-    hash
-}
-
-impl Known {
     /// Whether the key that verified it still holds.
     fn counts(&self, generation: &Generation) -> bool {
         let principal = &self.caller.principal;
@@ -266,6 +258,12 @@ impl Presented<'_> {
         let mut own = self.server.issuers.iter().filter_map(|name| self.generation.issuer(name));
         own.find_map(|trusted| Some((trusted, trusted.issuer.introspector()?)))
     }
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    hash
 }
 
 /// The issuer of this server whose identifier is exactly `iss`.

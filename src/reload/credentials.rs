@@ -2,8 +2,10 @@
 //! asked about the same token.
 
 use std::collections::HashMap;
+use std::fmt::Display;
+use std::path::PathBuf;
 
-use crate::config::{Config, CredentialConfig};
+use crate::config::{Config, CredentialConfig, Spanned};
 use crate::issuer::{Credential, CredentialError};
 use crate::problem::{Problem, Severity, Source};
 use crate::reload::files::FileReader;
@@ -21,13 +23,7 @@ pub(super) fn credentials(reader: &mut FileReader, source: &Source, config: &Con
         let Some(text) = reader.secret(&file.value, (source, file)) else { continue };
         match credential(configured, &text) {
             Ok(credential) => drop(credentials.insert(issuer.rules.name.clone(), credential)),
-            Err(error) => reader.problems.push(Problem {
-                severity: Severity::Error,
-                source: source.clone(),
-                span: Some(file.span.clone()),
-                message: format!("`{}` cannot be used: {error}", file.value.display()),
-                help: Some(help(error).to_owned()),
-            }),
+            Err(error) => reader.problems.push(unusable(source, file, &error, help(error))),
         }
     }
     credentials
@@ -56,16 +52,24 @@ pub(super) fn nonces(reader: &mut FileReader, source: &Source, config: &Config) 
         let Some(text) = reader.secret(&file.value, (source, file)) else { continue };
         match Nonces::parse(text.as_bytes()) {
             Ok(made) => drop(nonces.insert(server.name.clone(), made)),
-            Err(error) => reader.problems.push(Problem {
-                severity: Severity::Error,
-                source: source.clone(),
-                span: Some(file.span.clone()),
-                message: format!("`{}` cannot be used: {error}", file.value.display()),
-                help: Some("write a long random secret into it, say 32 bytes in base64".to_owned()),
-            }),
+            Err(error) => {
+                let help = "write a long random secret into it, say 32 bytes in base64";
+                reader.problems.push(unusable(source, file, &error, help));
+            }
         }
     }
     nonces
+}
+
+/// What is wrong with a secret's file, told where the configuration names it.
+fn unusable(source: &Source, file: &Spanned<PathBuf>, error: &dyn Display, help: &str) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        source: source.clone(),
+        span: Some(file.span.clone()),
+        message: format!("`{}` cannot be used: {error}", file.value.display()),
+        help: Some(help.to_owned()),
+    }
 }
 
 /// A server has at most one issuer that is asked about opaque tokens: nothing in such a token says whose it is, so with two

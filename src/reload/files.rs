@@ -26,39 +26,25 @@ pub(super) struct FileReader {
 impl FileReader {
     /// The text of the file at `path`; a problem at `named`, the place that names it, if it cannot be had.
     pub(super) fn text(&mut self, path: &Path, named: Option<(&Source, &Spanned<PathBuf>)>) -> Option<Source> {
-        match read(path) {
-            Ok(text) => {
-                let text: Arc<str> = text.into();
-                self.files.push((path.to_path_buf(), text.clone()));
-                Some(Source::new(path.display().to_string(), text))
-            }
-            Err(message) => {
-                let message = format!("cannot read `{}`: {message}", path.display());
-                self.missing(path, named, message, "check the path; paths in the configuration are relative to it");
-                None
-            }
-        }
+        let text: Arc<str> = self.read(path, named)?.into();
+        self.files.push((path.to_path_buf(), text.clone()));
+        Some(Source::new(path.display().to_string(), text))
     }
 
     /// The text of a file that nobody is to see: for the digest its own digest stands in for it.
     pub(super) fn secret(&mut self, path: &Path, named: (&Source, &Spanned<PathBuf>)) -> Option<String> {
-        match read(path) {
-            Ok(text) => {
-                let digest = hex(digest::digest(&digest::SHA256, text.as_bytes()));
-                self.files.push((path.to_path_buf(), digest.into()));
-                Some(text)
-            }
-            Err(message) => {
-                let message = format!("cannot read `{}`: {message}", path.display());
-                self.missing(
-                    path,
-                    Some(named),
-                    message,
-                    "check the path; paths in the configuration are relative to it",
-                );
-                None
-            }
-        }
+        let text = self.read(path, Some(named))?;
+        let digest = hex(digest::digest(&digest::SHA256, text.as_bytes()));
+        self.files.push((path.to_path_buf(), digest.into()));
+        Some(text)
+    }
+
+    fn read(&mut self, path: &Path, named: Option<(&Source, &Spanned<PathBuf>)>) -> Option<String> {
+        let missing = |message| {
+            let message = format!("cannot read `{}`: {message}", path.display());
+            self.missing(path, named, message, "check the path; paths in the configuration are relative to it");
+        };
+        read(path).map_err(missing).ok()
     }
 
     /// Every `*.cedar` below the folder, in the order of their names.

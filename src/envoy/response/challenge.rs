@@ -42,10 +42,8 @@ fn offered<'a>(about: &About<'a>) -> impl Iterator<Item = Scheme> + use<'a> {
 
 /// The scheme that the request used, if the server takes it.
 fn used(about: &About<'_>) -> Scheme {
-    offered(about)
-        .find(|scheme| Some(*scheme) == about.scheme)
-        .or_else(|| offered(about).next())
-        .unwrap_or(Scheme::Bearer)
+    let sent = Scheme::of(about.headers);
+    offered(about).find(|scheme| Some(*scheme) == sent).or_else(|| offered(about).next()).unwrap_or(Scheme::Bearer)
 }
 
 fn line(challenges: impl Iterator<Item = String>) -> String {
