@@ -12,16 +12,18 @@ use prost::Message;
 use toolgate::decision::approach;
 use toolgate::envoy::request;
 use toolgate::envoy::tokens::{Lookup, Presented};
+use toolgate::envoy::wire::RawCheck;
 use toolgate::token::{UnverifiedToken, verify};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, message};
 use crate::scene;
 use crate::steps::{SAMPLES, median, read, sample_once};
 use crate::tokens::TestKey;
 
 /// Prints for each algorithm, in microseconds: a token that was never seen, up to its place in the cache (`cold`), its
-/// verification without that (`verified`), the signature check alone (`raw`), and what the two first add to the last.
-/// Samples are taken in turn.
+/// verification without that (`verified`), the signature check alone (`raw`), and what the two first add to the last; then
+/// the whole decision with such a token (`first`), with the same once more (`again`), and what the first time adds to the
+/// second beside the signature check. Samples are taken in turn.
 pub(crate) fn measure(folder: &Path) {
     let desk = Desk::new(folder);
     let rows: Vec<String> = desk.keys.iter().map(|key| row(&desk, key)).collect();
@@ -63,9 +65,18 @@ fn row(desk: &Desk, key: &TestKey) -> String {
         let verified =
             sample_once(|| (), |()| verify(&UnverifiedToken::parse(&same).unwrap(), rules, &keys, now).unwrap());
         let raw = sample_once(|| (), |()| parsed.verify_sig(signed.as_bytes(), &signature).unwrap());
-        samples.push([cold, verified, raw, verified - raw, cold - raw]);
+        let fresh = || {
+            number += 1;
+            message(&token(key, &number.to_string()), scene::TOOL)
+        };
+        let answer = |message| desk.gate.answer(RawCheck::new(message), None, None).now_or_never().unwrap();
+        let first = sample_once(fresh, answer);
+        let known = message(&same, scene::TOOL);
+        let again = sample_once(|| known.clone(), answer);
+        desk.forget_records();
+        samples.push([cold, verified, raw, verified - raw, cold - raw, first, again, first - again - raw]);
     }
-    let names = ["cold", "verified", "raw", "verified_added", "cold_added"];
+    let names = ["cold", "verified", "raw", "verified_added", "cold_added", "first", "again", "first_added"];
     let members = names.iter().enumerate().map(|(index, name)| {
         let micros = median(samples.iter().filter_map(|sample| sample.get(index).copied()));
         format!("\"{name}\": {micros:.2}")

@@ -109,17 +109,24 @@ impl Tokens {
         presented: &Presented<'_>,
         fingerprint: Fingerprint<'_>,
     ) -> (Lookup, Result<Arc<Known>, Denial>) {
+        if Form::of(presented.credential.token()) == Form::Opaque
+            && let Some((trusted, introspector)) = presented.introspecting()
+        {
+            return self.by_word(presented, trusted, introspector, fingerprint).await;
+        }
+        self.by_signature(presented, fingerprint)
+    }
+
+    fn by_signature(
+        &self,
+        presented: &Presented<'_>,
+        fingerprint: Fingerprint<'_>,
+    ) -> (Lookup, Result<Arc<Known>, Denial>) {
         let token = presented.credential.token();
         let key = hash(token);
         if let Some(known) = self.0.get(&key).filter(|known| known.counts(presented.generation)) {
             self.count_again(key, &known);
             return (Lookup::Hit, Ok(known));
-        }
-        if Form::of(token) == Form::Opaque
-            && let Some((trusted, introspector)) = presented.introspecting()
-        {
-            // Boxed, so that the future of every other request has not this one's size.
-            return Box::pin(self.by_asking(presented, trusted, introspector, fingerprint)).await;
         }
         let verified = presented.verified(fingerprint).map(Arc::new);
         if let Ok(known) = &verified {
@@ -129,7 +136,7 @@ impl Tokens {
     }
 
     /// The caller by an issuer's word. That is remembered by the issuer alone; here is what was made of it.
-    async fn by_asking(
+    async fn by_word(
         &self,
         presented: &Presented<'_>,
         trusted: &Trusted,
@@ -144,14 +151,15 @@ impl Tokens {
         let (lookup, said) = match introspector.remembered(&key, now) {
             Some(said) => (Lookup::Hit, said.map_err(Denial::from)),
             None => {
-                let said = introspector.ask(key, token, now, presented.patience).await;
+                // Boxed, so that the future of every other request has not this one's size.
+                let said = Box::pin(introspector.ask(key, token, now, presented.patience)).await;
                 (Lookup::Miss, said.map_err(Denial::from))
             }
         };
-        (lookup, said.and_then(|active| self.by_word(key, &active, presented, trusted, fingerprint)))
+        (lookup, said.and_then(|active| self.by_answer(key, &active, presented, trusted, fingerprint)))
     }
 
-    fn by_word(
+    fn by_answer(
         &self,
         key: TokenKey,
         active: &Arc<Active>,

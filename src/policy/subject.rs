@@ -1,7 +1,7 @@
 //! A verified principal as Cedar sees it: built once per token, then shared by all its requests.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression};
 
@@ -19,14 +19,23 @@ pub struct ScopeHierarchy(HashMap<String, Vec<String>>);
 #[derive(Debug)]
 pub struct Subject {
     uid: EntityUid,
-    attributes: HashMap<String, RestrictedExpression>,
     parents: HashSet<EntityUid>,
     entity: Entity,
     client: Option<Entity>,
     token: Vec<(String, RestrictedExpression)>,
+    moments: Vec<Moment>,
     scopes: Vec<String>,
     unrepresentable: Vec<String>,
     stores: Mutex<Vec<Store>>,
+}
+
+/// A time that the token names. Its Cedar value is made when a policy first reads it: Cedar parses the name of the
+/// extension's constructor each time, which takes longer than all the rest of a subject.
+#[derive(Debug)]
+struct Moment {
+    name: &'static str,
+    time: UnixTime,
+    value: OnceLock<RestrictedExpression>,
 }
 
 /// An entity store with a subject in it, and the store without that it was made from.
@@ -93,10 +102,9 @@ impl Subject {
             .flat_map(|scope| hierarchy.closure(scope))
             .map(|scope| EntityKind::Scope.uid(scope));
         let parents: HashSet<EntityUid> = groups.chain(scopes).collect();
-        let entity = Entity::new(uid.clone(), attributes.clone(), parents.clone()).map_err(|_| NoCedarValue)?;
+        let entity = Entity::new(uid.clone(), attributes, parents.clone()).map_err(|_| NoCedarValue)?;
         Ok(Self {
             uid,
-            attributes,
             parents,
             entity,
             client: (!principal.is_client()).then(|| {
@@ -104,6 +112,7 @@ impl Subject {
                 plain(uid, attributes, HashSet::new())
             }),
             token: token_members(principal),
+            moments: moments(principal),
             scopes: principal.scopes().to_vec(),
             unrepresentable,
             stores: Mutex::default(),
@@ -161,7 +170,12 @@ impl Subject {
 
     /// The members of `context.token`, as far as they are needed.
     pub fn token(&self, need: Need<'_>) -> Vec<(String, RestrictedExpression)> {
-        self.token.iter().filter(|(name, _)| need.member(name) != Need::Nothing).cloned().collect()
+        let is_needed = |name: &str| need.member(name) != Need::Nothing;
+        let moments = self.moments.iter().filter(|moment| is_needed(moment.name)).map(|moment| {
+            let value = moment.value.get_or_init(|| datetime(moment.time));
+            (moment.name.to_owned(), value.clone())
+        });
+        self.token.iter().filter(|(name, _)| is_needed(name)).cloned().chain(moments).collect()
     }
 
     /// The scopes that the token itself carries.
@@ -179,8 +193,9 @@ impl Subject {
     /// # Errors
     /// None that [`Subject::new`] did not already exclude.
     pub fn entity_in(&self, scopes: &[EntityUid]) -> Result<Entity, NoCedarValue> {
-        let parents = self.parents.iter().chain(scopes).cloned().collect();
-        Entity::new(self.uid.clone(), self.attributes.clone(), parents).map_err(|_| NoCedarValue)
+        let (uid, attributes, mut parents) = self.entity.clone().into_inner();
+        parents.extend(scopes.iter().cloned());
+        Entity::new(uid, attributes, parents).map_err(|_| NoCedarValue)
     }
 }
 
@@ -222,14 +237,18 @@ fn token_members(principal: &Principal) -> Vec<(String, RestrictedExpression)> {
         ("client".to_owned(), client(principal.client())),
         ("issuer".to_owned(), text(issuer)),
         ("actors".to_owned(), RestrictedExpression::new_set(principal.actors().iter().map(|id| client(id)))),
-        ("issuedAt".to_owned(), datetime(principal.issued_at())),
-        ("expiresAt".to_owned(), datetime(principal.expires_at())),
         ("amr".to_owned(), RestrictedExpression::new_set(principal.amr().iter().map(|method| text(method)))),
     ];
     pairs.extend(principal.token_id().map(|id| ("id".to_owned(), text(id))));
     pairs.extend(principal.acr().map(|acr| ("acr".to_owned(), text(acr))));
-    pairs.extend(principal.auth_time().map(|time| ("authTime".to_owned(), datetime(time))));
     pairs
+}
+
+fn moments(principal: &Principal) -> Vec<Moment> {
+    let (issued, expires) = (principal.issued_at(), principal.expires_at());
+    let always = [("issuedAt", issued), ("expiresAt", expires)];
+    let all = always.into_iter().chain(principal.auth_time().map(|time| ("authTime", time)));
+    all.map(|(name, time)| Moment { name, time, value: OnceLock::new() }).collect()
 }
 
 /// A moment as Cedar's `datetime`.
