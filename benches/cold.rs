@@ -22,8 +22,8 @@ use crate::tokens::TestKey;
 
 /// Prints for each algorithm, in microseconds: a token that was never seen, up to its place in the cache (`cold`), its
 /// verification without that (`verified`), the signature check alone (`raw`), and what the two first add to the last; then
-/// the whole decision with such a token (`first`), with the same once more (`again`), and what the first time adds to the
-/// second beside the signature check. Samples are taken in turn.
+/// the whole decision with such a token (`first`), with one that is remembered (`again`), and what the first time adds to the
+/// second beside the signature check. Each token of the first four is another. Samples are taken in turn.
 pub(crate) fn measure(folder: &Path) {
     let desk = Desk::new(folder);
     let rows: Vec<String> = desk.keys.iter().map(|key| row(&desk, key)).collect();
@@ -37,8 +37,6 @@ fn row(desk: &Desk, key: &TestKey) -> String {
     let now = desk.gate.clock.now();
     let parsed = public(key);
     let same = token(key, "same");
-    let (signed, signature) = same.rsplit_once('.').unwrap();
-    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
     let mut number = 0;
     let mut samples = Vec::new();
     for _ in 0..SAMPLES {
@@ -62,13 +60,20 @@ fn row(desk: &Desk, key: &TestKey) -> String {
             assert!(lookup == Lookup::Miss && known.is_ok(), "{known:?}");
             known
         });
-        let verified =
-            sample_once(|| (), |()| verify(&UnverifiedToken::parse(&same).unwrap(), rules, &keys, now).unwrap());
-        let raw = sample_once(|| (), |()| parsed.verify_sig(signed.as_bytes(), &signature).unwrap());
-        let fresh = || {
+        let mut fresh = || {
             number += 1;
-            message(&token(key, &number.to_string()), scene::TOOL)
+            token(key, &number.to_string())
         };
+        let verified = sample_once(&mut fresh, |token| {
+            verify(&UnverifiedToken::parse(&token).unwrap(), rules, &keys, now).unwrap()
+        });
+        let parts = || {
+            let token = fresh();
+            let (signed, signature) = token.rsplit_once('.').unwrap();
+            (signed.to_owned(), URL_SAFE_NO_PAD.decode(signature).unwrap())
+        };
+        let raw = sample_once(parts, |(signed, signature)| parsed.verify_sig(signed.as_bytes(), &signature).unwrap());
+        let fresh = || message(&fresh(), scene::TOOL);
         let answer = |message| desk.gate.answer(RawCheck::new(message), None, None).now_or_never().unwrap();
         let first = sample_once(fresh, answer);
         let known = message(&same, scene::TOOL);

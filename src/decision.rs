@@ -66,7 +66,7 @@ pub enum ClientAddress {
 #[derive(Debug)]
 pub struct Caller {
     /// The proof that the token was verified.
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// Its Cedar side.
     pub subject: Subject,
     /// The scope hierarchy of its issuer.

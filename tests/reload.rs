@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::FutureExt;
 use serde_json::json;
@@ -324,6 +324,33 @@ async fn another_secret_is_another_question() {
     assert_eq!(gated.asked(&opaque).await, "token_invalid", "what the first object was told is gone with it");
     let shown = format!("{:?}", gated.gate);
     assert!(shown.contains("Credential(") && !shown.contains("s3cret") && !shown.contains("Z2F0ZTp"));
+}
+
+/// What was made of an answer ends with it: once the issuer says otherwise, the scopes of before are gone.
+#[tokio::test]
+async fn an_answer_that_was_replaced_counts_no_more() {
+    let now = Clock::System.now().seconds();
+    let says = |scope: &str| {
+        let claims = json!({
+            "active": true, "aud": "https://mcp.example.com/weather", "sub": "ada", "client_id": "agent",
+            "scope": scope, "iat": now, "exp": now + 3600,
+        });
+        Reply::Json(claims.to_string())
+    };
+    let server = IntrospectionServer::always(says("weather:read"));
+    let files = Files::new();
+    files.write("secret", "s3cret-1\n");
+    files.write("toolgate.yaml", &with_introspection(&server.base));
+    let gated = Gated::over(files, "toolgate.yaml");
+    let opaque = question("2YotnFZFEjr1zCsicMWpAA", "get_forecast", &json!({"city": "Oslo", "days": 3}));
+    assert_eq!(gated.asked(&opaque).await, "allow");
+    assert_eq!(gated.ask(&opaque), "allow");
+    server.turn(says("weather:nothing"));
+    assert_eq!(gated.ask(&opaque), "allow", "the first answer is still remembered");
+    let Clock::Set(clock) = &gated.gate.clock else { panic!("a clock that stands still") };
+    clock.fetch_add(600_000, Ordering::Relaxed);
+    assert_eq!(gated.asked(&opaque).await, "scope_insufficient");
+    assert_eq!((gated.ask(&opaque).as_str(), server.count()), ("scope_insufficient", 2));
 }
 
 /// As Kubernetes mounts a ConfigMap: files are links through `..data`, which is swapped in one step.

@@ -106,7 +106,8 @@ impl Explain {
             (None, None) => return Err("give --claims or --token".to_owned()),
         };
         let hierarchy = loaded.hierarchies.get(principal.issuer_name()).cloned().unwrap_or_default();
-        let subject = Subject::new(&principal, &hierarchy).map_err(|error| error.to_string())?;
+        let principal = Arc::new(principal);
+        let subject = Subject::new(principal.clone(), &hierarchy).map_err(|error| error.to_string())?;
         Ok(Caller { principal, subject, hierarchy: Arc::clone(&hierarchy) })
     }
 

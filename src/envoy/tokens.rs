@@ -25,6 +25,10 @@ use crate::token::{Credential, Form, Principal, TokenError, UnverifiedToken, Vou
 /// what it takes.
 const CAPACITY: u64 = 64 * 1024 * 1024;
 
+/// Places that the table of tokens begins with: more than there is ever room for, since a table that is nearly full is made
+/// anew whenever enough entries have come and gone.
+const PLACES: usize = 16 * 1024;
+
 /// Bytes of an entry beside the token's own facts, which are about as long as the token, and beside groups and scopes: the
 /// Cedar entities, the context record and the cache's own book-keeping.
 const OVERHEAD: usize = 9 * 1024;
@@ -90,6 +94,7 @@ impl Default for Tokens {
         Self(
             Cache::builder()
                 .max_capacity(CAPACITY)
+                .initial_capacity(PLACES)
                 .weigher(|_, known: &Arc<Known>| known.counted.load(Ordering::Relaxed))
                 .build(),
         )
@@ -233,18 +238,18 @@ impl Presented<'_> {
                 issuer.unknown_kid();
             }
         })?;
-        self.known(principal, trusted, None, fingerprint)
+        self.known(Arc::new(principal), trusted, None, fingerprint)
     }
 
     fn known(
         &self,
-        principal: Principal,
+        principal: Arc<Principal>,
         Trusted { issuer, hierarchy, .. }: &Trusted,
         active: Option<Arc<Active>>,
         fingerprint: Fingerprint<'_>,
     ) -> Result<Known, Denial> {
         let token = self.credential.token();
-        let subject = Subject::new(&principal, hierarchy).map_err(|_| Denial::Internal(Malfunction::Engine))?;
+        let subject = Subject::new(principal.clone(), hierarchy).map_err(|_| Denial::Internal(Malfunction::Engine))?;
         let fingerprint = fingerprint(principal.token_id().unwrap_or(token).as_bytes());
         // An opaque token is shorter than what it stands for.
         let length = active.as_ref().map_or(token.len(), |active| active.length());

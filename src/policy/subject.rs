@@ -15,26 +15,27 @@ use crate::token::{ClaimValue, Principal};
 #[derive(Debug, Clone, Default)]
 pub struct ScopeHierarchy(HashMap<String, Vec<String>>);
 
-/// The principal entity of a token, and the part of the context that the token alone decides.
+/// The principal entity of a token, and the part of the context that the token alone decides, which is made when a policy
+/// first reads it.
 #[derive(Debug)]
 pub struct Subject {
+    principal: Arc<Principal>,
     uid: EntityUid,
-    parents: HashSet<EntityUid>,
+    parents: Vec<EntityUid>,
     entity: Entity,
-    client: Option<Entity>,
-    token: Vec<(String, RestrictedExpression)>,
-    moments: Vec<Moment>,
-    scopes: Vec<String>,
+    client: OnceLock<Entity>,
+    token: OnceLock<Vec<(String, RestrictedExpression)>>,
+    moments: [Moment; 3],
     unrepresentable: Vec<String>,
     stores: Mutex<Vec<Store>>,
 }
 
-/// A time that the token names. Its Cedar value is made when a policy first reads it: Cedar parses the name of the
-/// extension's constructor each time, which takes longer than all the rest of a subject.
+/// A time that the token may name. Its Cedar value is kept apart: Cedar parses the name of the extension's constructor
+/// for each, which takes longer than all the rest of a subject.
 #[derive(Debug)]
 struct Moment {
     name: &'static str,
-    time: UnixTime,
+    of: fn(&Principal) -> Option<UnixTime>,
     value: OnceLock<RestrictedExpression>,
 }
 
@@ -85,9 +86,9 @@ impl Subject {
     /// # Errors
     /// [`NoCedarValue`] if a fact of the token does not fit; a *declared claim* that does not fit is remembered for
     /// [`Subject::unrepresentable_among`] instead, since it matters only to policies that read it.
-    pub fn new(principal: &Principal, hierarchy: &ScopeHierarchy) -> Result<Self, NoCedarValue> {
+    pub fn new(principal: Arc<Principal>, hierarchy: &ScopeHierarchy) -> Result<Self, NoCedarValue> {
         let issuer = principal.issuer_name();
-        let (uid, mut attributes) = identity(principal);
+        let (uid, mut attributes) = identity(&principal);
         let mut unrepresentable = Vec::new();
         for (name, value) in principal.claims() {
             match claim(value) {
@@ -101,21 +102,19 @@ impl Subject {
             .iter()
             .flat_map(|scope| hierarchy.closure(scope))
             .map(|scope| EntityKind::Scope.uid(scope));
-        let parents: HashSet<EntityUid> = groups.chain(scopes).collect();
-        let entity = Entity::new(uid.clone(), attributes, parents.clone()).map_err(|_| NoCedarValue)?;
+        let distinct: HashSet<EntityUid> = groups.chain(scopes).collect();
+        let parents = distinct.iter().cloned().collect();
+        let entity = Entity::new(uid.clone(), attributes, distinct).map_err(|_| NoCedarValue)?;
         Ok(Self {
             uid,
             parents,
             entity,
-            client: (!principal.is_client()).then(|| {
-                let (uid, attributes) = client(principal);
-                plain(uid, attributes, HashSet::new())
-            }),
-            token: token_members(principal),
-            moments: moments(principal),
-            scopes: principal.scopes().to_vec(),
+            client: OnceLock::new(),
+            token: OnceLock::new(),
+            moments: moments(),
             unrepresentable,
             stores: Mutex::default(),
+            principal,
         })
     }
 
@@ -129,14 +128,19 @@ impl Subject {
         &self.entity
     }
 
-    /// What the entity is in: all its groups and scopes.
-    pub fn parents(&self) -> &HashSet<EntityUid> {
+    /// What the entity is in: all its groups and scopes, each once.
+    pub fn parents(&self) -> &[EntityUid] {
         &self.parents
     }
 
     /// The entity of the token's client, unless that is the principal itself.
     pub fn client(&self) -> Option<&Entity> {
-        self.client.as_ref()
+        (!self.principal.is_client()).then(|| {
+            self.client.get_or_init(|| {
+                let (uid, attributes) = client(&self.principal);
+                plain(uid, attributes, HashSet::new())
+            })
+        })
     }
 
     /// `base` with this subject in it, as `make` makes it; made once for each base. Facts of the token and of the rules,
@@ -171,16 +175,17 @@ impl Subject {
     /// The members of `context.token`, as far as they are needed.
     pub fn token(&self, need: Need<'_>) -> Vec<(String, RestrictedExpression)> {
         let is_needed = |name: &str| need.member(name) != Need::Nothing;
-        let moments = self.moments.iter().filter(|moment| is_needed(moment.name)).map(|moment| {
-            let value = moment.value.get_or_init(|| datetime(moment.time));
-            (moment.name.to_owned(), value.clone())
+        let moments = self.moments.iter().filter(|moment| is_needed(moment.name)).filter_map(|moment| {
+            let time = (moment.of)(&self.principal)?;
+            Some((moment.name.to_owned(), moment.value.get_or_init(|| datetime(time)).clone()))
         });
-        self.token.iter().filter(|(name, _)| is_needed(name)).cloned().chain(moments).collect()
+        let members = self.token.get_or_init(|| token_members(&self.principal));
+        members.iter().filter(|(name, _)| is_needed(name)).cloned().chain(moments).collect()
     }
 
     /// The scopes that the token itself carries.
     pub fn scopes(&self) -> &[String] {
-        &self.scopes
+        self.principal.scopes()
     }
 
     /// The first declared claim among `names` whose value is not of its declared type.
@@ -244,11 +249,13 @@ fn token_members(principal: &Principal) -> Vec<(String, RestrictedExpression)> {
     pairs
 }
 
-fn moments(principal: &Principal) -> Vec<Moment> {
-    let (issued, expires) = (principal.issued_at(), principal.expires_at());
-    let always = [("issuedAt", issued), ("expiresAt", expires)];
-    let all = always.into_iter().chain(principal.auth_time().map(|time| ("authTime", time)));
-    all.map(|(name, time)| Moment { name, time, value: OnceLock::new() }).collect()
+fn moments() -> [Moment; 3] {
+    let moment = |name, of| Moment { name, of, value: OnceLock::new() };
+    [
+        moment("issuedAt", |principal| Some(principal.issued_at())),
+        moment("expiresAt", |principal| Some(principal.expires_at())),
+        moment("authTime", Principal::auth_time),
+    ]
 }
 
 /// A moment as Cedar's `datetime`.

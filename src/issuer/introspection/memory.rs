@@ -24,7 +24,7 @@ pub(in crate::issuer) const MAX_NEGATIVE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Active {
     /// Whose it is.
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// When the answer no longer counts.
     until: UnixTime,
     length: usize,
@@ -75,7 +75,7 @@ impl Memory {
         match said {
             Ok(principal) => {
                 let until = principal.expires_at().min(after(now, self.keep));
-                let active = Arc::new(Active { principal, until, length });
+                let active = Arc::new(Active { principal: Arc::new(principal), until, length });
                 self.invalid.invalidate(&key);
                 if now < until {
                     self.active.insert(key, Arc::clone(&active));

@@ -1,6 +1,6 @@
 //! A configuration small enough to read: servers, policies, callers, without any file.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{PolicySet, Schema};
 use jiff::tz::TimeZone;
@@ -109,7 +109,7 @@ fn file(name: &str, text: &str) -> PolicyFile {
 /// times are added.
 #[track_caller]
 pub(in crate::policy) fn subject(claims: &str, hierarchy: &ScopeHierarchy) -> Subject {
-    Subject::new(&principal(claims), hierarchy).unwrap()
+    Subject::new(Arc::new(principal(claims)), hierarchy).unwrap()
 }
 
 #[track_caller]

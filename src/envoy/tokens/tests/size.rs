@@ -25,8 +25,8 @@ fn known(groups: usize) -> Known {
     let token = key.token(&key.header(), &claims);
     let keys = KeySet::parse(key_set(&[&key]).as_bytes()).unwrap();
     let now = UnixTime::from_seconds(500);
-    let principal = verify(&UnverifiedToken::parse(&token).unwrap(), &rules, &keys, now).unwrap();
-    let subject = Subject::new(&principal, &ScopeHierarchy::default()).unwrap();
+    let principal = Arc::new(verify(&UnverifiedToken::parse(&token).unwrap(), &rules, &keys, now).unwrap());
+    let subject = Subject::new(principal.clone(), &ScopeHierarchy::default()).unwrap();
     Known {
         principal: subject.uid().to_string(),
         caller: Caller { principal, subject, hierarchy: Arc::default() },
