@@ -3,6 +3,7 @@
 //! Everything here is a caller's bytes: no field is UTF-8 until somebody has checked it, and no header is unique until
 //! [`Headers::single`] has said so.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -36,8 +37,9 @@ impl UnixTime {
     }
 }
 
-/// One HTTP request as the proxy describes it (`envoy.service.auth.v3.AttributeContext`).
-#[derive(Debug, Clone)]
+/// One HTTP request as the proxy describes it (`envoy.service.auth.v3.AttributeContext`). Its `Debug` hides what may be
+/// secret: the query, the values of headers, the body.
+#[derive(Clone)]
 pub struct RequestContext {
     /// The server that the listener is bound to, or else the route's context extension `toolgate.server` names.
     /// A client can set neither.
@@ -78,8 +80,8 @@ impl RequestContext {
     }
 }
 
-/// What is known of a request's body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is known of a request's body. Its `Debug` gives the length alone.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Body {
     /// The request has none.
     Absent,
@@ -96,8 +98,8 @@ pub enum Body {
     HeadersFiltered,
 }
 
-/// The headers of a request, in order, repeats kept where the proxy keeps them.
-#[derive(Debug, Clone, Default)]
+/// The headers of a request, in order, repeats kept where the proxy keeps them. Their `Debug` gives the names alone.
+#[derive(Clone, Default)]
 pub struct Headers(Vec<(Bytes, Bytes)>);
 
 /// A header that must stand alone was sent more than once.
@@ -131,9 +133,58 @@ impl Headers {
     }
 }
 
+impl fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.split(|byte| *byte == b'?').next().unwrap_or_default();
+        f.debug_struct("RequestContext")
+            .field("server", &self.server)
+            .field("method", &self.method)
+            .field("path", &path.escape_ascii().to_string())
+            .field("host", &self.host)
+            .field("headers", &self.headers)
+            .field("body", &self.body)
+            .field("peer", &self.peer)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("Absent"),
+            Self::Complete(bytes) => write!(f, "Complete({} bytes)", bytes.len()),
+            Self::Text(bytes) => write!(f, "Text({} bytes)", bytes.len()),
+            Self::Truncated => f.write_str("Truncated"),
+            Self::LengthMismatch => f.write_str("LengthMismatch"),
+            Self::HeadersFiltered => f.write_str("HeadersFiltered"),
+        }
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let context = RequestContext {
+            path: "/desk?access_token=s3cret".into(),
+            headers: headers(&[("authorization", "Bearer s3cret")]),
+            body: Body::Complete("s3cret".into()),
+            certificate: "s3cret".into(),
+            ..RequestContext::unread()
+        };
+        let shown = format!("{context:?} {:?}", Body::Text("s3cret".into()));
+        assert!(shown.contains("/desk") && shown.contains("authorization"), "{shown}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> Headers {
         Headers::new(

@@ -4,6 +4,8 @@
 //! configuration may let pass. So the codec hands on whatever bytes come, and it is [`RawCheck::read`] that tells a
 //! request from what is none; the service answers both. Only a message above [`MESSAGE_CEILING`] ends as a gRPC error.
 
+use std::fmt;
+
 use bytes::{Buf, Bytes};
 use prost::Message;
 use tonic::Status;
@@ -49,9 +51,15 @@ const ENCODE_BUFFER: usize = 1024;
 /// Bytes of answers gathered before they are sent. A call has one answer, so this is never reached; the value is tonic's.
 const YIELD_THRESHOLD: usize = 32 * 1024;
 
-/// One message as it came, unread.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// One message as it came, unread. Its `Debug` gives the length alone.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct RawCheck(Bytes);
+
+impl fmt::Debug for RawCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawCheck({} bytes)", self.0.len())
+    }
+}
 
 impl RawCheck {
     /// The message in `bytes`.

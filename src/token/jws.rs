@@ -1,3 +1,5 @@
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -21,8 +23,8 @@ const HEADER_LIMITS: Limits = Limits { depth: 8, nodes: 256 };
 /// RFC 7516 §4.1): none is supported, so that each is refused rather than skipped.
 const REFUSED: [&str; 5] = ["crit", "b64", "zip", "enc", "cty"];
 
-/// A compact JWS (RFC 7515 §7.1) of which nothing is verified: its parts, and what its header says.
-#[derive(Debug)]
+/// A compact JWS (RFC 7515 §7.1) of which nothing is verified: its parts, and what its header says. Its `Debug` gives the
+/// header alone, for the rest together is the token.
 pub(super) struct Jws<'a> {
     /// What is signed: header, dot and payload as they were sent.
     pub(super) signed: &'a str,
@@ -44,6 +46,12 @@ pub(super) struct Header {
     pub(super) kind: Option<String>,
     /// `kid`: an opaque name, only ever compared.
     pub(super) key_name: Option<String>,
+}
+
+impl fmt::Debug for Jws<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jws").field("header", &self.header).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Jws<'a> {
