@@ -27,7 +27,7 @@ pub use listen::{Address, GrpcListener, Listen};
 use reader::{Fault, Field, Reader, Section, suggest};
 pub use revocations::revocations;
 pub use sender::DpopConfig;
-pub use server::{Matching, Overlay, OverlayConfig, Resource, ServerConfig};
+pub use server::{Matching, OverlayConfig, Resource, ServerConfig};
 use values::quoted;
 
 use crate::decision::ClientAddress;

@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod lint;
 pub mod model;
 pub mod names;
+pub mod overlay;
 pub mod paths;
 pub mod plan;
 pub mod query;

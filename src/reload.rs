@@ -7,6 +7,7 @@ mod credentials;
 mod files;
 pub mod generation;
 pub mod load;
+mod overlays;
 mod watch;
 
 use std::path::PathBuf;

@@ -27,7 +27,8 @@ fn problems_of(policies: &str) -> Vec<Problem> {
     let examples = root("examples/envoy");
     let config = page("tests/fixtures/docs/toolgate.yaml")
         .replace("../../../examples/envoy/policies", "policies")
-        .replace("../../../examples/envoy", examples.to_str().unwrap());
+        .replace("../../../examples/envoy", examples.to_str().unwrap())
+        .replace("files.json", root("tests/fixtures/docs/files.json").to_str().unwrap());
     std::fs::write(folder.path().join("toolgate.yaml"), config).unwrap();
     std::fs::create_dir(folder.path().join("policies")).unwrap();
     std::fs::write(folder.path().join("policies/shown.cedar"), policies).unwrap();

@@ -9,6 +9,7 @@ pub use super::values::Resource;
 use super::values::{self, quoted};
 use super::{Names, Spanned, path};
 use crate::decision::server::Denials;
+use crate::policy::overlay::Overlay;
 use crate::token::MtlsRules;
 
 /// One MCP server.
@@ -64,23 +65,12 @@ pub enum Matching {
 /// An argument that policies read in a special way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverlayConfig {
-    /// The tool, or `*` for any that has the argument.
+    /// The tool, or `*` for each that has the argument.
     pub tool: Spanned<String>,
     /// The argument.
     pub argument: Spanned<String>,
     /// The way.
     pub overlay: Overlay,
-}
-
-/// A special way to read an argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overlay {
-    /// A number that is a whole one.
-    Long,
-    /// A path in a file system.
-    Path,
-    /// A URL.
-    Url,
 }
 
 /// What must differ between servers.
@@ -182,7 +172,11 @@ const MATCHING: [(&str, Matching); 2] = [("extension", Matching::Extension), ("h
 
 const DENIALS: [(&str, Denials); 3] = [("auto", Denials::Auto), ("http", Denials::Http), ("jsonrpc", Denials::JsonRpc)];
 
-const OVERLAYS: [(&str, Overlay); 3] = [("long", Overlay::Long), ("path", Overlay::Path), ("url", Overlay::Url)];
+const OVERLAYS: [(&str, Overlay); 3] = [
+    (Overlay::Long.as_str(), Overlay::Long),
+    (Overlay::Path.as_str(), Overlay::Path),
+    (Overlay::Url.as_str(), Overlay::Url),
+];
 
 fn overlays(field: &Field<'_>) -> Option<Vec<OverlayConfig>> {
     let tools = field.entries(|tool, arguments| {

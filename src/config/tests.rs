@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::decision::server::Denials;
 use crate::issuer::Pace;
+use crate::policy::overlay::Overlay;
 use crate::token::Algorithm;
 
 mod bad;

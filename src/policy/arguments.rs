@@ -6,6 +6,7 @@
 use cedar_policy::RestrictedExpression;
 
 use crate::json::{Kind, Value, fold};
+use crate::policy::overlay::Parts;
 use crate::policy::paths::Need;
 use crate::token::decimal;
 
@@ -31,6 +32,8 @@ pub enum ArgumentType {
     Set(Box<ArgumentType>),
     /// A record.
     Record(RecordType),
+    /// A text, or an array of texts, that an overlay makes a record of its parts.
+    Parts(Parts),
 }
 
 /// A record of arguments: a tool's `inputSchema`, or an object inside it.
@@ -132,6 +135,24 @@ impl RecordType {
         record
     }
 
+    /// Whether `path` names a member, or a member of a member, or a part of a text.
+    pub fn declares(&self, path: &[&str]) -> bool {
+        let Some((name, rest)) = path.split_first() else { return true };
+        self.fields.iter().find(|field| field.name == *name).is_some_and(|field| match &field.kind {
+            ArgumentType::Record(inner) => inner.declares(rest),
+            ArgumentType::Parts(parts) => match rest {
+                [] => true,
+                [part] => parts.members().contains(part),
+                [_, _, ..] => false,
+            },
+            ArgumentType::String
+            | ArgumentType::Bool
+            | ArgumentType::Long
+            | ArgumentType::Decimal
+            | ArgumentType::Set(_) => rest.is_empty(),
+        })
+    }
+
     /// The members of `object` that are needed, in the order of the type.
     ///
     /// # Errors
@@ -167,7 +188,7 @@ impl RecordType {
         need: Need<'_>,
     ) -> Result<Vec<(String, RestrictedExpression)>, Unrepresentable> {
         let mut members = Vec::new();
-        for field in self.fields.iter().filter(|field| matches!(field.kind, ArgumentType::Set(_))) {
+        for field in self.fields.iter().filter(|field| field.kind.is_array()) {
             if need.member(&field.name) == Need::Nothing {
                 continue;
             }
@@ -221,6 +242,15 @@ fn escaped(name: &str) -> String {
 }
 
 impl ArgumentType {
+    /// Whether a value of it is an array, which has a count.
+    pub fn is_array(&self) -> bool {
+        match self {
+            Self::Set(_) => true,
+            Self::Parts(parts) => parts.is_array(),
+            Self::String | Self::Bool | Self::Long | Self::Decimal | Self::Record(_) => false,
+        }
+    }
+
     fn undeclared(&self, value: Value<'_>, at: &str, found: &mut Vec<String>) {
         match self {
             Self::Record(record) => record.undeclared(value, at, found),
@@ -229,7 +259,7 @@ impl ArgumentType {
                     kind.undeclared(item, &format!("{at}/*"), found);
                 }
             }
-            Self::String | Self::Bool | Self::Long | Self::Decimal => {}
+            Self::String | Self::Bool | Self::Long | Self::Decimal | Self::Parts(_) => {}
         }
     }
 
@@ -312,6 +342,7 @@ impl ArgumentType {
             Self::Record(record) if value.kind() == Kind::Object => {
                 RestrictedExpression::new_record(record.value(Some(value), need, &pointer())?).ok()
             }
+            Self::Parts(parts) => parts.value(value, need),
             Self::Set(_) | Self::Record(_) => None,
         }
         .ok_or_else(unfit)

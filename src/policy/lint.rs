@@ -138,8 +138,7 @@ fn unknown_path(path: &[&str], scope: &[&RecordType], known: &SchemaInput<'_>) -
         ["request", "local", member] => fixed(&LOCAL, member),
         ["arguments", inner @ ..] => unknown_argument(inner, scope),
         ["count", name] => {
-            let arrays =
-                |record: &RecordType| field(record, name).is_some_and(|kind| matches!(kind, ArgumentType::Set(_)));
+            let arrays = |record: &RecordType| field(record, name).is_some_and(ArgumentType::is_array);
             let message = format!("no tool that this policy speaks of has an array argument `{name}`");
             (!scope.iter().any(|record| arrays(record)))
                 .then(|| finding((*name).to_owned(), message, name, names(scope)))
@@ -150,18 +149,7 @@ fn unknown_path(path: &[&str], scope: &[&RecordType], known: &SchemaInput<'_>) -
 
 fn unknown_argument(path: &[&str], scope: &[&RecordType]) -> Option<Finding> {
     let (last, _) = path.split_last()?;
-    let declares = |record: &&RecordType| {
-        let mut record = *record;
-        path.iter().enumerate().all(|(at, name)| match field(record, name) {
-            Some(ArgumentType::Record(inner)) => {
-                record = inner;
-                true
-            }
-            Some(_) => at + 1 == path.len(),
-            None => false,
-        })
-    };
-    if scope.iter().any(declares) {
+    if scope.iter().any(|record| record.declares(path)) {
         return None;
     }
     let hidden = scope.iter().flat_map(|record| &record.hidden).find(|hidden| path == [hidden.name.as_str()]);
@@ -183,8 +171,14 @@ fn names<'a>(scope: &[&'a RecordType]) -> BTreeSet<&'a str> {
     while let Some(record) = open.pop() {
         for field in &record.fields {
             all.insert(field.name.as_str());
-            if let ArgumentType::Record(inner) = &field.kind {
-                open.push(inner);
+            match &field.kind {
+                ArgumentType::Record(inner) => open.push(inner),
+                ArgumentType::Parts(parts) => all.extend(parts.members()),
+                ArgumentType::String
+                | ArgumentType::Bool
+                | ArgumentType::Long
+                | ArgumentType::Decimal
+                | ArgumentType::Set(_) => {}
             }
         }
     }

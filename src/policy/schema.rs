@@ -160,6 +160,7 @@ fn argument_type(kind: &ArgumentType, depth: usize) -> String {
         ArgumentType::Decimal => "decimal".to_owned(),
         ArgumentType::Set(kind) => format!("Set<{}>", argument_type(kind, depth)),
         ArgumentType::Record(record) => record_type(record, depth),
+        ArgumentType::Parts(parts) => parts.type_name().to_owned(),
     }
 }
 
@@ -167,7 +168,7 @@ fn count_type(record: &RecordType) -> String {
     let fields: Vec<String> = record
         .fields
         .iter()
-        .filter(|field| matches!(field.kind, ArgumentType::Set(_)))
+        .filter(|field| field.kind.is_array())
         .map(|field| format!("{}{}: Long", quoted(&field.name), if field.required { "" } else { "?" }))
         .collect();
     format!("{{ {} }}", fields.join(", "))

@@ -4,6 +4,7 @@ mod catalogs;
 mod corpus;
 mod hostile;
 mod numbers;
+mod overlays;
 mod projection;
 pub(in crate::policy) mod random;
 mod slicing;

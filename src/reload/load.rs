@@ -19,9 +19,10 @@ use crate::policy::lint::lint;
 use crate::policy::model::{Maker, MissingAction, ServerModel};
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
-use crate::problem::{Problem, Severity, Source};
+use crate::problem::{Problem, Source};
 use crate::reload::credentials::{check_servers, credentials, nonces};
 use crate::reload::files::FileReader;
+use crate::reload::overlays::overlay;
 use crate::token::{ClaimType, DpopRules, KeySet, Nonces, Revocations, SenderRules};
 
 /// What a configuration and the files that it names amount to.
@@ -121,14 +122,6 @@ fn read(reader: &mut FileReader, path: &Path) -> Option<Files> {
             catalogs.insert(server.name.clone(), text);
         }
     }
-    for overlay in config.servers.iter().flat_map(|server| &server.overlays) {
-        // Read as configured or not at all: a policy would rely on it.
-        let message =
-            format!("`arguments` is not supported yet: `{}` would be read as its schema says", overlay.argument.value);
-        let help = Some("remove it, and write the policy for the type in `toolgate schema`".to_owned());
-        let span = Some(overlay.argument.span.clone());
-        reader.problems.push(Problem { severity: Severity::Error, source: source.clone(), span, message, help });
-    }
     let policies = reader.policies(&source, &config.policies);
     let revocations = config.revocations.as_ref().and_then(|path| reader.text(&path.value, Some((&source, path))));
     let nonces = nonces(reader, &source, &config);
@@ -141,7 +134,8 @@ fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String)
     let revocations = read_revocations(reader, &config, revocations.as_ref());
     let hint = "it must be a JWK set of public keys (RFC 7517 §5)";
     let keys = parse_each(reader, keys, hint, KeySet::parse);
-    let catalogs = parse_each(reader, catalogs, "it must be the result of `tools/list`", Catalog::parse);
+    let mut catalogs = parse_each(reader, catalogs, "it must be the result of `tools/list`", Catalog::parse);
+    overlay(reader, &source, &config, &mut catalogs);
     let known = SchemaInput {
         servers: config.servers.iter().map(|server| server_schema(server, &catalogs)).collect(),
         claims: claims(reader, &source, &config.issuers),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::support::{Files, json};
+use super::support::{FORECAST, Files, json};
 
 /// Five mistakes in the configuration, two in policies, one in a catalogue, one in a key file.
 fn broken() -> Files {
@@ -153,6 +153,51 @@ fn what_cannot_be_read_is_said() {
             "{new}: {part}\nin {found:#?}"
         );
     }
+}
+
+/// A policy relies on an overlay, so one that changes nothing is an error where it stands.
+#[test]
+fn overlays_fit_the_catalogue() {
+    for (overlay, column, message, help) in [
+        ("{get_forcast: {city: path}}", 17, "the catalogue has no tool `get_forcast`", "did you mean `get_forecast`?"),
+        ("{get_forecast: {citty: path}}", 32, "no such tool has an argument `citty`", "did you mean `city`?"),
+        ("{'*': {statoin: path}}", 23, "no such tool has an argument `statoin`", "did you mean `station`?"),
+        (
+            "{get_forecast: {days: path}}",
+            32,
+            "the argument `days` of `get_forecast` is not a string or an array of strings, as `path` requires",
+            "`toolgate schema` prints",
+        ),
+        ("{'*': {city: long}}", 23, "the argument `city` of `get_forecast` is not a number", "instead of `*`"),
+    ] {
+        let files = Files::new();
+        let new = format!("tools: weather.json\n    arguments: {overlay}");
+        files.configure(&[("tools: weather.json", &new)]);
+        let ran = files.run(&["check", "--format", "json"]);
+        let report = json(&ran.stdout);
+        let [problem] = &report["problems"].as_array().unwrap()[..] else { panic!("{report:#}") };
+        assert_eq!((ran.code, &problem["line"], &problem["column"]), (3, &16.into(), &column.into()), "{report:#}");
+        assert!(problem["message"].as_str().unwrap().contains(message), "{report:#}");
+        assert!(problem["help"].as_str().unwrap().contains(help), "{report:#}");
+    }
+}
+
+#[test]
+fn policies_read_what_an_overlay_gives() {
+    let files = Files::new();
+    files.configure(&[("    tools: weather.json", "    arguments: {'*': {city: path}}")]);
+    let ran = files.run(&["check"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.stderr.contains("the server `weather` has no `tools`"), "{}", ran.stderr);
+    let overlaid = "tools: weather.json\n    arguments: {get_forecast: {city: path, days: long}}";
+    files.configure(&[("tools: weather.json", overlaid)]);
+    let within = FORECAST.replace("days > 7", "days > 7 || !context.arguments.city.within.contains(\"/\")");
+    files.write("policies/forecast.cedar", &within);
+    let ran = files.run(&["check"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    files.write("policies/forecast.cedar", &within.replace("within", "wihtin"));
+    let ran = files.run(&["check"]);
+    assert!(ran.code == 3 && ran.stderr.contains("did you mean `within`?"), "{}", ran.stderr);
 }
 
 /// One provider would see the other's tokens.

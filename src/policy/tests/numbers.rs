@@ -26,7 +26,7 @@ static SERVERS: LazyLock<Servers> = LazyLock::new(|| Servers::new(&[("s", Some(C
 
 /// What a call came to.
 #[derive(Debug, PartialEq)]
-enum Outcome {
+pub(super) enum Outcome {
     Allow,
     Deny,
     /// The place of an argument that has no value.
@@ -40,9 +40,15 @@ use Outcome::{Allow, Deny};
 /// Calls the tool with `arguments`, by a client with `claims` (further members), where `condition` permits it.
 #[track_caller]
 fn outcome(arguments: &str, claims: &str, condition: &str) -> Outcome {
+    outcome_in(&SERVERS, arguments, claims, condition)
+}
+
+/// The same of the tool of other `servers`.
+#[track_caller]
+pub(super) fn outcome_in(servers: &Servers, arguments: &str, claims: &str, condition: &str) -> Outcome {
     let policy =
         format!("@id(\"p\") permit (principal, action == Action::\"s:tool\", resource) when {{ {condition} }};");
-    let world = SERVERS.under(&[policy]);
+    let world = servers.under(&[policy]);
     let hierarchy = ScopeHierarchy::default();
     let subject = subject(&format!(r#""sub":"c","client_id":"c"{claims}"#), &hierarchy);
     let (facts, published) = (facts(), Published { scopes: &[], repeat_held: true });

@@ -12,6 +12,7 @@ use crate::policy::Engine;
 use crate::policy::bundle::{Bundle, PolicyFile};
 use crate::policy::catalog::Catalog;
 use crate::policy::model::{Maker, ServerModel};
+use crate::policy::overlay::Overlay;
 use crate::policy::query::RequestFacts;
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::{ScopeHierarchy, Subject};
@@ -44,10 +45,22 @@ pub(in crate::policy) struct World {
 impl Servers {
     /// Servers with a catalogue each, or none, and further methods.
     pub(in crate::policy) fn new(servers: &[(&'static str, Option<&str>, &[&str])]) -> Self {
+        Self::overlaid(servers, &[])
+    }
+
+    /// The same, with `overlays` over every catalogue.
+    pub(in crate::policy) fn overlaid(
+        servers: &[(&'static str, Option<&str>, &[&str])],
+        overlays: &[(&str, &str, Overlay)],
+    ) -> Self {
         let servers: Vec<_> = servers
             .iter()
             .map(|(name, catalog, methods)| {
-                let catalog = catalog.map(|text| Catalog::parse(text.as_bytes()).expect(text));
+                let catalog = catalog.map(|text| {
+                    let mut catalog = Catalog::parse(text.as_bytes()).expect(text);
+                    assert_eq!(catalog.overlay(overlays), []);
+                    catalog
+                });
                 (*name, catalog, methods.iter().map(|&method| method.to_owned()).collect::<Vec<_>>())
             })
             .collect();
