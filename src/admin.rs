@@ -136,7 +136,9 @@ mod tests {
                 at: UnixTime::from_seconds(1_700_000_060),
                 age_seconds: 12,
                 message: "policies/a.cedar: unexpected end".to_owned(),
+                problems: 2,
             }),
+            restart_needed: vec!["listen.grpc"],
             audit: Vec::new(),
         }
     }
@@ -209,7 +211,7 @@ mod tests {
             "{{\"version\":\"1.2.3\",\"generation\":7,\"digest\":\"4f1c\",\"since\":\"2023-11-14T22:13:20Z\",\
              \"loaded\":{{\"policies\":4,\"servers\":1,\"tools\":9}},\"issuers\":{issuers},\
              \"last_reload_failure\":{{\"at\":\"2023-11-14T22:14:20Z\",\"age_seconds\":12,\
-             \"message\":\"policies/a.cedar: unexpected end\"}},\"audit\":[]}}"
+             \"message\":\"policies/a.cedar: unexpected end\",\"problems\":2}},\"restart_needed\":[\"listen.grpc\"],\"audit\":[]}}"
         );
         is(&answers[5], "200", json, &expected);
         is(&answers[6], "404", "", "");

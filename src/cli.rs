@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::problem::{Problem, Severity, render};
-use crate::reload::load::{Loaded, load};
+use crate::reload::load::{LoadFailure, Loaded, load};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,11 +107,14 @@ pub fn run() -> Exit {
 
 /// Loads the configuration; on failure the problems are on standard error, and the command is over.
 fn loaded(path: &Path) -> Result<Loaded, Exit> {
-    load(path).map_err(|failure| {
-        eprintln!("{}", render(&failure.problems, color()));
-        eprintln!("\n{}", summary(&failure.problems));
-        Exit::Invalid
-    })
+    load(path).map_err(|failure| refused(&failure))
+}
+
+/// Prints what is wrong; with this the command is over.
+fn refused(failure: &LoadFailure) -> Exit {
+    eprintln!("{}", render(&failure.problems, color()));
+    eprintln!("\n{}", summary(&failure.problems));
+    Exit::Invalid
 }
 
 /// `2 errors, 1 warning`.

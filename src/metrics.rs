@@ -39,7 +39,10 @@ pub struct Metrics {
     policy_errors: Family<Labels<1>, Counter>,
     reloads: Family<Labels<1>, Counter>,
     reloaded_at: Gauge<f64, AtomicU64>,
+    reload_took: Gauge<f64, AtomicU64>,
+    reload_failing: Gauge,
     generation: Gauge<u64, AtomicU64>,
+    rules: Family<Labels<1>, Gauge>,
     issuers: Family<Labels<1>, Gauge>,
     introspections: Family<Labels<2>, Counter>,
     audit_failures: Counter,
@@ -164,7 +167,10 @@ impl Metrics {
             policy_errors: Family::default(),
             reloads: Family::default(),
             reloaded_at: Gauge::default(),
+            reload_took: Gauge::default(),
+            reload_failing: Gauge::default(),
             generation: Gauge::default(),
+            rules: Family::default(),
             issuers: Family::default(),
             introspections: Family::default(),
             audit_failures: Counter::default(),
@@ -183,7 +189,12 @@ impl Metrics {
         registry.register("reload", "Attempts to load other rules", metrics.reloads.clone());
         let help = "When the rules that hold now were loaded";
         registry.register_with_unit("reload_last_success_timestamp", help, Unit::Seconds, metrics.reloaded_at.clone());
+        let help = "From the first look at the files of the rules that hold until they held";
+        registry.register_with_unit("reload_duration", help, Unit::Seconds, metrics.reload_took.clone());
+        let help = "Whether the files as they are now were refused";
+        registry.register("reload_failing", help, metrics.reload_failing.clone());
         registry.register("generation", "Number of the rules that hold now", metrics.generation.clone());
+        registry.register("rules", "Digest of the rules that hold now", metrics.rules.clone());
         registry.register("issuer_ready", "Whether tokens of an issuer can be verified", metrics.issuers.clone());
         let help = "Questions about opaque tokens, by what came of them";
         registry.register("introspections", help, metrics.introspections.clone());
@@ -222,10 +233,12 @@ impl Metrics {
         self.policy_errors.get_or_create(&[("policy", policy.to_owned())]).inc();
     }
 
-    /// Other rules hold since `at`.
-    pub fn loaded(&self, generation: u64, at: UnixTime) {
+    /// The rules `digest` hold since `at`.
+    pub fn loaded(&self, generation: u64, digest: &str, at: UnixTime) {
         self.count_reload(ReloadOutcome::Loaded);
         self.generation.set(generation);
+        self.rules.clear();
+        self.rules.get_or_create(&[("digest", digest.to_owned())]).set(1);
         // Milliseconds of any date are exact in a double.
         self.reloaded_at.set(at.millis() as f64 / 1e3);
     }
@@ -233,6 +246,17 @@ impl Metrics {
     /// Other rules were refused.
     pub fn load_refused(&self) {
         self.count_reload(ReloadOutcome::Refused);
+        self.reload_failing.set(1);
+    }
+
+    /// What was refused is gone.
+    pub fn load_mended(&self) {
+        self.reload_failing.set(0);
+    }
+
+    /// How long it took to read, check and put in force the rules that hold now.
+    pub fn reload_took(&self, took: Duration) {
+        self.reload_took.set(took.as_secs_f64());
     }
 
     /// Whether tokens of the issuer called `issuer` can be verified.
@@ -342,7 +366,9 @@ mod tests {
         metrics.token_cache_hit();
         metrics.token_cache_miss();
         metrics.policy_error("a \"quoted\"\nid");
-        metrics.loaded(7, UnixTime::from_millis(1_700_000_000_250));
+        metrics.loaded(6, "0a", UnixTime::from_millis(1_700_000_000_000));
+        metrics.reload_took(Duration::from_millis(250));
+        metrics.loaded(7, "0b", UnixTime::from_millis(1_700_000_000_250));
         metrics.load_refused();
         metrics.issuer_ready("corp", true);
         metrics.issuer_ready("partner", false);
@@ -355,7 +381,10 @@ mod tests {
             "toolgate_token_cache_total{result=\"hit\"} 1",
             "toolgate_token_cache_total{result=\"miss\"} 1",
             "toolgate_policy_errors_total{policy=\"a \\\"quoted\\\"\\nid\"} 1",
-            "toolgate_reload_total{outcome=\"loaded\"} 1",
+            "toolgate_reload_total{outcome=\"loaded\"} 2",
+            "toolgate_reload_duration_seconds 0.25",
+            "toolgate_reload_failing 1",
+            "toolgate_rules{digest=\"0b\"} 1",
             "toolgate_reload_total{outcome=\"refused\"} 1",
             "toolgate_reload_last_success_timestamp_seconds 1700000000.25",
             "toolgate_generation 7",
@@ -371,6 +400,9 @@ mod tests {
         ] {
             has(&metrics, line);
         }
+        assert!(!metrics.encode().contains("0a"), "one set of rules holds at a time");
+        metrics.load_mended();
+        has(&metrics, "toolgate_reload_failing 0");
         metrics.issuer_removed("partner");
         assert!(!metrics.encode().contains("partner"));
     }

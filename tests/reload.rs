@@ -1,6 +1,7 @@
 //! Other rules while serving: what replaces what, what stays, and what a token that was verified before is worth then.
 
-use std::path::PathBuf;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -8,6 +9,7 @@ use futures_util::FutureExt;
 use serde_json::json;
 use toolgate::audit::{Audit, AuditSettings};
 use toolgate::clock::Clock;
+use toolgate::decision::ClientAddress;
 use toolgate::envoy::check::Gate;
 use toolgate::envoy::proofs::Proofs;
 use toolgate::envoy::tokens::Tokens;
@@ -374,4 +376,123 @@ fn a_mounted_folder_is_swapped_whole() {
     point("..second");
     assert_eq!(gated.look(), 2);
     assert_eq!(gated.ask(&gated.forecast()), "policy_denied");
+}
+
+/// A file that cannot be read is not the same as no file, although neither has a text.
+#[test]
+fn what_cannot_be_read_is_not_passed_over() {
+    type Breakage<'a> = (&'a str, &'a dyn Fn(&Path));
+    let broken: [Breakage<'_>; 4] = [
+        ("no text", &|path| std::fs::write(path, b"permit (\xff").unwrap()),
+        ("a link that leads nowhere", &|path| std::os::unix::fs::symlink("nowhere", path).unwrap()),
+        ("a link to itself", &|path| std::os::unix::fs::symlink("more.cedar", path).unwrap()),
+        ("a socket", &|path| drop(std::os::unix::net::UnixListener::bind(path).unwrap())),
+    ];
+    for (what, break_it) in broken {
+        let gated = Gated::new();
+        break_it(&gated.files.path("policies/more.cedar"));
+        assert_eq!(gated.look(), 1, "{what}");
+        let failure = gated.gate.live.failure().unwrap_or_else(|| panic!("{what} was passed over"));
+        assert!(failure.message.contains("cannot read") && failure.message.contains("more.cedar"), "{failure:?}");
+        assert_eq!(gated.ask(&gated.forecast()), "allow", "{what}");
+        std::fs::remove_file(gated.files.path("policies/more.cedar")).unwrap();
+        assert_eq!((gated.look(), gated.gate.live.failure()), (1, None), "{what}");
+    }
+}
+
+/// The digest names the content, wherever it is mounted.
+#[test]
+fn the_same_files_elsewhere_have_the_same_digest() {
+    let digest = |gated: &Gated| gated.gate.live.current().rules.digest.clone();
+    let gated = Gated::new();
+    let copy = Files::new();
+    for name in ["keys.json", "toolgate.yaml", "weather.json", "policies/forecast.cedar", "policies/stations.cedar"] {
+        copy.write(name, &std::fs::read_to_string(gated.files.path(name)).unwrap());
+    }
+    let elsewhere = Gated::over(copy, "toolgate.yaml");
+    assert_eq!(digest(&gated), digest(&elsewhere));
+    let moved = elsewhere.files.path("policies/forecast.cedar");
+    std::fs::rename(&moved, moved.with_file_name("weather.cedar")).unwrap();
+    assert_eq!(elsewhere.look(), 2);
+    assert_ne!(digest(&gated), digest(&elsewhere), "names are part of it");
+}
+
+/// Another content counts once it is found twice: between the two, whoever empties a file first may go on writing it.
+#[test]
+fn files_count_once_they_are_still() {
+    let gated = Gated::new();
+    let live = &gated.gate.live;
+    let texts: Vec<String> = (1..9).map(|days| FORECAST.replace("days > 7", &format!("days > {days}"))).collect();
+    // Valid at each look, and another one at the next.
+    let next = Cell::new(0);
+    let write = || {
+        gated.files.write("policies/forecast.cedar", &texts[next.get()]);
+        next.set(next.get() + 1);
+    };
+    write();
+    live.reload_when_still(Trigger::Files, &write);
+    assert_eq!(live.current().rules.generation, 1);
+    let failure = live.failure().unwrap();
+    assert!(failure.message.ends_with(": the files do not stop changing"), "{failure:?}");
+    gated.metric("toolgate_reload_failing 1");
+
+    // Told once, whatever they change to.
+    next.set(0);
+    live.reload_when_still(Trigger::Files, &write);
+    gated.metric("toolgate_reload_total{outcome=\"refused\"} 1");
+
+    // Two more pieces, and then no more.
+    next.set(0);
+    live.reload_when_still(Trigger::Files, &|| {
+        if next.get() < 2 {
+            write();
+        }
+    });
+    assert_eq!((live.current().rules.generation, live.failure()), (2, None));
+    assert_eq!(gated.ask(&gated.forecast()), "policy_denied", "days > 2");
+    gated.metric("toolgate_reload_failing 0");
+
+    // And back to what holds, while it is waited.
+    gated.files.write("policies/forecast.cedar", FORECAST);
+    live.reload_when_still(Trigger::Files, &|| drop(gated.files.write("policies/forecast.cedar", &texts[1])));
+    assert_eq!((live.current().rules.generation, live.failure()), (2, None));
+}
+
+/// What holds from the start to the end is told, and the rest is taken.
+#[test]
+fn what_needs_a_restart_is_told() {
+    let gated = Gated::new();
+    let live = &gated.gate.live;
+    for (old, new, needed) in [
+        ("grpc: \"127.0.0.1:0\"", "grpc: \"127.0.0.2:0\"", vec!["listen.grpc"]),
+        (", admin: \"127.0.0.1:0\"", "", vec!["listen.admin"]),
+        ("audit:\n", "limits: {message: 2MiB, body: 8KiB}\naudit:\n", vec!["limits.message"]),
+        ("audit/audit.jsonl", "audit/other.jsonl", vec!["audit"]),
+        ("audit:\n", "limits: {body: 8KiB}\naudit:\n", vec![]),
+    ] {
+        assert!(CONFIG.contains(old), "{old}");
+        let changed = CONFIG.replacen(old, new, 1).replace("client_address: peer", "client_address: {xff_hops: 2}");
+        gated.files.write("toolgate.yaml", &changed);
+        let before = live.current().rules.generation;
+        assert_eq!(gated.look(), before + 1, "{new}: {:?}", live.failure());
+        assert_eq!(live.restart_needed(), needed, "{new}");
+        assert!(live.current().rules.client_address.is_some_and(|from| from != ClientAddress::Peer), "{new}");
+    }
+    gated.files.write("toolgate.yaml", CONFIG);
+    gated.look();
+    assert_eq!(live.restart_needed(), Vec::<&str>::new());
+}
+
+/// A generation that a request still has is not taken apart by that request.
+#[test]
+fn a_generation_ends_where_it_was_made() {
+    let gated = Gated::new();
+    let held = gated.gate.live.current();
+    let gone = Arc::downgrade(&held);
+    gated.files.write("policies/forecast.cedar", &format!("{FORECAST}// a comment\n"));
+    assert_eq!(gated.look(), 2);
+    drop(held);
+    assert_eq!(gone.strong_count(), 1, "kept until the next look");
+    gated.look();
+    assert_eq!(gone.strong_count(), 0);
 }

@@ -25,6 +25,9 @@ pub struct StatusReport {
     /// Why other rules were refused since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reload_failure: Option<ReloadFailure>,
+    /// The keys of the configuration that were changed since the start, and hold only after a restart.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restart_needed: Vec<&'static str>,
     /// Where records go.
     pub audit: Vec<SinkStatus>,
 }
@@ -63,8 +66,10 @@ pub struct ReloadFailure {
     pub at: UnixTime,
     /// How long ago that is.
     pub age_seconds: u64,
-    /// The first problem.
+    /// The first problem, with its place. All of them are in the log.
     pub message: String,
+    /// How many there are.
+    pub problems: usize,
 }
 
 fn rfc_3339<S: Serializer>(time: &UnixTime, serializer: S) -> Result<S::Ok, S::Error> {

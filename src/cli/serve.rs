@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use super::{ConfigFile, Exit, color, loaded};
+use super::{ConfigFile, Exit, color, refused};
 use crate::admin;
 use crate::admin::{AdminState, IssuerStatus, Loaded as LoadedCounts, Readiness, StatusReport};
 use crate::audit::{Audit, AuditSettings};
@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::problem::render;
 use crate::reload::generation::Generation;
 use crate::reload::load::Loaded;
-use crate::reload::{Live, watch};
+use crate::reload::{Gathered, Live, Pace, Watch, watch};
 use crate::server;
 use crate::server::{Bound, DRAIN_LIMIT};
 use crate::telemetry;
@@ -66,9 +66,12 @@ impl Serve {
             eprintln!("{error}");
             return Exit::Failure;
         }
-        let loaded = match loaded(&self.file.config) {
+        let config = &self.file.config;
+        let pause = || std::thread::sleep(Pace::default().quiet);
+        let settled = Gathered::look(config).settle(config, &pause);
+        let loaded = match settled.and_then(|settled| settled.load(1)) {
             Ok(loaded) => loaded,
-            Err(exit) => return exit,
+            Err(failure) => return refused(&failure),
         };
         if !loaded.warnings.is_empty() {
             eprintln!("{}", render(&loaded.warnings, color()));
@@ -100,8 +103,7 @@ impl Serve {
             None => None,
         };
         let audit = Arc::new(open_audit(&loaded.config, &metrics, &clock)?);
-        let (folders, audit_file) =
-            (loaded.folders.clone(), loaded.config.audit.file.as_ref().map(|file| file.value.clone()));
+        let audit_file = loaded.config.audit.file.as_ref().map(|file| file.value.clone());
         let message_limit = loaded.config.limits.message;
         let stdout_is_audit = loaded.config.audit.stdout;
         let first = Generation::start(loaded, None, &metrics, clock.now()).map_err(text)?;
@@ -122,11 +124,8 @@ impl Serve {
         let services =
             listeners.into_iter().map(|(bound, server)| (bound, Check::new(gate.clone(), server.as_deref()))).collect();
 
-        let hangup = Arc::new(Notify::new());
-        let background = [
-            tokio::spawn(watch(live, folders, audit_file, hangup.clone())),
-            tokio::spawn(on_hangup(hangup, audit, clock)?),
-        ];
+        let watch = watch(live, audit_file, Pace::default())?;
+        let background = [tokio::spawn(on_hangup(watch, audit, clock)?)];
         let stopped = Arc::new(Notify::new());
         let admin = admin.map(|listener| {
             let stopped = stopped.clone();
@@ -193,14 +192,14 @@ fn stop_signal() -> Result<impl Future<Output = ()>, ServeFailure> {
 }
 
 /// At each SIGHUP: the audit file is opened by its name again, and the rules are read again.
-fn on_hangup(reload: Arc<Notify>, audit: Arc<Audit>, clock: Clock) -> Result<impl Future<Output = ()>, ServeFailure> {
+fn on_hangup(watch: Watch, audit: Arc<Audit>, clock: Clock) -> Result<impl Future<Output = ()>, ServeFailure> {
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
         while hangup.recv().await.is_some() {
             if let Err(error) = audit.reopen(clock.now()) {
                 tracing::error!(%error, "the audit file cannot be opened again; records go where they went before");
             }
-            reload.notify_one();
+            watch.look_now();
         }
     })
 }
@@ -232,6 +231,7 @@ fn admin_state(live: &Arc<Live>, audit: &Arc<Audit>, metrics: &Arc<Metrics>, rea
             },
             issuers,
             last_reload_failure: live.failure(),
+            restart_needed: live.restart_needed(),
             audit: audit.sinks(),
         }
     };

@@ -1,5 +1,6 @@
 //! Reading the files that a generation is made of.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,55 +9,99 @@ use aws_lc_rs::digest;
 use crate::config::Spanned;
 use crate::policy::bundle::PolicyFile;
 use crate::problem::{Problem, Severity, Source};
+use crate::reload::view::View;
 
-/// Bytes of one file. The largest useful one is a catalogue or a policy file of a few megabytes.
-const MAX_FILE: u64 = 64 * 1024 * 1024;
-
-/// Folders in folders: deep enough for any layout, and an end to a link that leads back.
-const MAX_FOLDER_DEPTH: usize = 16;
+/// A folder whose change may change the rules.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Folder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether the folders in it count too.
+    pub deep: bool,
+}
 
 /// Reads files, and remembers them for the digest, and what was wrong with them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FileReader {
-    files: Vec<(PathBuf, Arc<str>)>,
+    /// What names in the digest are relative to.
+    base: PathBuf,
+    view: View,
+    /// Every file that was asked for; without a text if it could not be had, which is not the same as no file.
+    files: Vec<(PathBuf, Option<Arc<str>>)>,
+    folders: BTreeSet<Folder>,
     /// Everything that was wrong so far.
     pub(super) problems: Vec<Problem>,
 }
 
 impl FileReader {
+    /// A reader of files that are known by their names in `base`, the folder of the configuration.
+    pub(super) fn new(base: &Path) -> Self {
+        Self {
+            base: base.to_path_buf(),
+            view: View::default(),
+            files: Vec::new(),
+            folders: BTreeSet::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Whether anything that was read is no longer as it was.
+    pub(super) fn has_changed(&self) -> bool {
+        self.view.has_changed()
+    }
+
     /// The text of the file at `path`; a problem at `named`, the place that names it, if it cannot be had.
     pub(super) fn text(&mut self, path: &Path, named: Option<(&Source, &Spanned<PathBuf>)>) -> Option<Source> {
-        let text: Arc<str> = self.read(path, named)?.into();
-        self.files.push((path.to_path_buf(), text.clone()));
-        Some(Source::new(path.display().to_string(), text))
+        let (folder, name) = split(path);
+        let text = self.read(path, folder, name, named);
+        self.remember(path, text)
     }
 
     /// The text of a file that nobody is to see: for the digest its own digest stands in for it.
     pub(super) fn secret(&mut self, path: &Path, named: (&Source, &Spanned<PathBuf>)) -> Option<String> {
-        let text = self.read(path, Some(named))?;
-        let digest = hex(digest::digest(&digest::SHA256, text.as_bytes()));
-        self.files.push((path.to_path_buf(), digest.into()));
-        Some(text)
+        let (folder, name) = split(path);
+        let text = self.read(path, folder, name, Some(named));
+        let digest = text.as_ref().map(|text| hex(digest::digest(&digest::SHA256, text.as_bytes())));
+        self.remember(path, digest);
+        text
     }
 
-    fn read(&mut self, path: &Path, named: Option<(&Source, &Spanned<PathBuf>)>) -> Option<String> {
+    /// Notes what the file at `path` holds.
+    fn remember(&mut self, path: &Path, text: Option<String>) -> Option<Source> {
+        let text: Option<Arc<str>> = text.map(Into::into);
+        self.files.push((path.to_path_buf(), text.clone()));
+        Some(Source::new(path.display().to_string(), text?))
+    }
+
+    fn read(
+        &mut self,
+        path: &Path,
+        folder: &Path,
+        name: &Path,
+        named: Option<(&Source, &Spanned<PathBuf>)>,
+    ) -> Option<String> {
+        self.folders.insert(Folder { path: folder.to_path_buf(), deep: false });
+        let read = self.view.read(folder, name);
         let missing = |message| {
             let message = format!("cannot read `{}`: {message}", path.display());
             self.missing(path, named, message, "check the path; paths in the configuration are relative to it");
         };
-        read(path).map_err(missing).ok()
+        read.map_err(missing).ok()
     }
 
     /// Every `*.cedar` below the folder, in the order of their names.
     pub(super) fn policies(&mut self, config: &Source, folder: &Spanned<PathBuf>) -> Vec<PolicyFile> {
-        let mut paths = Vec::new();
+        self.folders.insert(Folder { path: folder.value.clone(), deep: true });
         let shown = folder.value.display();
-        if let Err(error) = walk(&folder.value, MAX_FOLDER_DEPTH, &mut paths) {
-            let message = format!("cannot read the policy folder `{shown}`: {error}");
-            self.missing(&folder.value, Some((config, folder)), message, "create it, or correct `policies`");
-            return Vec::new();
-        }
-        if paths.is_empty() {
+        let names = match self.view.list(&folder.value, "cedar") {
+            Ok(names) => names,
+            Err(error) => {
+                let message = format!("cannot read the policy folder `{shown}`: {error}");
+                self.missing(&folder.value, Some((config, folder)), message, "create it, or correct `policies`");
+                return Vec::new();
+            }
+        };
+        if names.is_empty() {
             let message = format!("the policy folder `{shown}` holds no *.cedar file");
             self.missing(
                 &folder.value,
@@ -65,11 +110,11 @@ impl FileReader {
                 "add a policy: without one, everything is denied",
             );
         }
-        paths.sort();
-        let named = |path: &Path| path.strip_prefix(&folder.value).unwrap_or(path).display().to_string();
-        let files = paths.iter().filter_map(|path| {
-            let source = self.text(path, Some((config, folder)))?;
-            Some(PolicyFile { name: named(path), source })
+        let files = names.iter().filter_map(|name| {
+            let path = folder.value.join(name);
+            let text = self.read(&path, &folder.value, name, Some((config, folder)));
+            let source = self.remember(&path, text)?;
+            Some(PolicyFile { name: name.display().to_string(), source })
         });
         files.collect()
     }
@@ -85,26 +130,25 @@ impl FileReader {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
-    /// The folders of all files read so far.
-    pub(super) fn folders(&self) -> Vec<PathBuf> {
-        // The parent of a mere name is empty, which is no folder to the system.
-        let folder = |path: &Path| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_path_buf() };
-        let mut folders: Vec<PathBuf> = self.files.iter().filter_map(|(path, _)| path.parent()).map(folder).collect();
-        folders.sort();
-        folders.dedup();
-        folders
+    /// The folders of everything that was looked for.
+    pub(super) fn folders(&self) -> Vec<Folder> {
+        self.folders.iter().cloned().collect()
     }
 
-    /// SHA-256 over names and contents, each with its length, in the order of the names; in hex.
+    /// SHA-256 over names and contents, each with its length, in the order of the names; in hex. Names are those in the
+    /// folder of the configuration: the same files at another place have the same digest.
     pub(super) fn digest(&self) -> String {
-        let mut files: Vec<_> = self.files.iter().collect();
+        let named = |path: &PathBuf| path.strip_prefix(&self.base).unwrap_or(path).to_path_buf();
+        let mut files: Vec<_> = self.files.iter().map(|(path, text)| (named(path), text)).collect();
         files.sort();
         let mut context = digest::Context::new(&digest::SHA256);
         for (path, text) in files {
-            for part in [path.as_os_str().as_encoded_bytes(), text.as_bytes()] {
-                context.update(&part.len().to_be_bytes());
-                context.update(part);
-            }
+            let name = path.as_os_str().as_encoded_bytes();
+            context.update(&name.len().to_be_bytes());
+            context.update(name);
+            // A length that no text has: a file that cannot be read is another content than none, and than an empty one.
+            context.update(&text.as_ref().map_or(usize::MAX, |text| text.len()).to_be_bytes());
+            context.update(text.as_ref().map_or(&[], |text| text.as_bytes()));
         }
         hex(context.finish())
     }
@@ -120,34 +164,8 @@ fn hex(digest: digest::Digest) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        // Kubernetes mounts the files twice, once below `..data`; editors leave `.file.swp`.
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        let path = entry.path();
-        if std::fs::metadata(&path)?.is_dir() {
-            if depth == 0 {
-                return Err(std::io::Error::other("folders nest too deep"));
-            }
-            walk(&path, depth - 1, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "cedar") {
-            found.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    // Reading a FIFO or a device would wait for ever.
-    if !metadata.is_file() {
-        return Err("it is not a file".to_owned());
-    }
-    if metadata.len() > MAX_FILE {
-        return Err(format!("it is larger than {MAX_FILE} bytes"));
-    }
-    std::fs::read_to_string(path).map_err(|error| error.to_string())
+/// The folder of a file, and its name there.
+fn split(path: &Path) -> (&Path, &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    (folder.unwrap_or(Path::new(".")), path.file_name().map_or(path, Path::new))
 }

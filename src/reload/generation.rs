@@ -13,6 +13,8 @@ use crate::decision::denial::Reason;
 use crate::issuer::{Credential, Endpoint, FetchError, Introspector, Issuer, KeySource};
 use crate::metrics::{Decisions, Metrics, NO_SERVER};
 use crate::policy::subject::ScopeHierarchy;
+use crate::reload::files::Folder;
+use crate::reload::fixed::Fixed;
 use crate::reload::load::Loaded;
 use crate::token::{IssuerRules, KeySet};
 
@@ -25,6 +27,10 @@ pub struct Generation {
     pub issuers: Vec<Trusted>,
     /// Since when it holds.
     pub since: UnixTime,
+    /// What of its configuration does not come into force with it.
+    pub(super) fixed: Fixed,
+    /// Where its files are.
+    pub(super) folders: Vec<Folder>,
     counters: HashMap<String, Decisions>,
 }
 
@@ -69,7 +75,8 @@ impl Generation {
         metrics: &Metrics,
         now: UnixTime,
     ) -> Result<Self, IssuerError> {
-        let Loaded { rules, config, mut keys, mut credentials, hierarchies, .. } = loaded;
+        let Loaded { rules, config, mut keys, mut credentials, hierarchies, folders, .. } = loaded;
+        let fixed = Fixed::of(&config);
         let mut issuers = Vec::with_capacity(config.issuers.len());
         for configured in config.issuers {
             let name = configured.rules.name.clone();
@@ -93,7 +100,7 @@ impl Generation {
         }
         let names = rules.servers.iter().map(|server| server.name.as_str()).chain([NO_SERVER]);
         let counters = names.map(|name| (name.to_owned(), metrics.decisions(name, verdicts()))).collect();
-        Ok(Self { rules, issuers, since: now, counters })
+        Ok(Self { rules, issuers, since: now, fixed, folders, counters })
     }
 
     /// The issuer called `name`.

@@ -1,8 +1,8 @@
-//! From files to one validated generation. Every file is read once; every problem of all of them comes out together.
+//! From files to one validated generation. Every problem of all of them comes out together.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use cedar_policy::Schema;
@@ -21,7 +21,8 @@ use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
 use crate::problem::{Problem, Source};
 use crate::reload::credentials::{check_servers, credentials, nonces};
-use crate::reload::files::FileReader;
+use crate::reload::files::{FileReader, Folder};
+use crate::reload::gather::Gathered;
 use crate::reload::overlays::overlay;
 use crate::token::{ClaimType, DpopRules, KeySet, Nonces, Revocations, SenderRules};
 
@@ -41,7 +42,7 @@ pub struct Loaded {
     /// The schema that the policies were checked against.
     pub schema: String,
     /// The folders whose change may change the rules.
-    pub folders: Vec<PathBuf>,
+    pub folders: Vec<Folder>,
     /// What loads, but is probably not meant.
     pub warnings: Vec<Problem>,
 }
@@ -55,35 +56,17 @@ pub struct LoadFailure {
     pub digest: String,
 }
 
-/// Loads the configuration at `path` as generation `generation`, unless its files are those of the digest `known`: then
-/// there is nothing to load, and `None` says so before anything is parsed but the configuration.
-///
-/// # Errors
-/// [`LoadFailure`] with every problem in the configuration and in the files it names.
-pub fn load_unless(path: &Path, generation: u64, known: Option<&str>) -> Result<Option<Loaded>, LoadFailure> {
-    let mut reader = FileReader::default();
-    let files = read(&mut reader, path);
-    let digest = reader.digest();
-    if known == Some(digest.as_str()) {
-        return Ok(None);
-    }
-    match files.and_then(|files| build(&mut reader, files, generation, digest.clone())) {
-        Some(loaded) => Ok(Some(loaded)),
-        None => Err(LoadFailure { digest, problems: reader.problems }),
-    }
-}
-
 /// Loads the configuration at `path` as the first generation.
 ///
 /// # Errors
-/// [`LoadFailure`], as [`load_unless`].
+/// [`LoadFailure`] with every problem in the configuration and in the files it names.
 pub fn load(path: &Path) -> Result<Loaded, LoadFailure> {
-    load_unless(path, 1, None)?.ok_or_else(|| LoadFailure { problems: Vec::new(), digest: String::new() })
+    Gathered::look(path).load(1)
 }
 
 /// The text of every file of one generation.
 #[derive(Debug)]
-struct Files {
+pub(super) struct Files {
     source: Source,
     config: Config,
     /// By issuer.
@@ -99,7 +82,7 @@ struct Files {
 }
 
 /// Reads everything; `None` if the configuration cannot be made out, so that the other files are not known.
-fn read(reader: &mut FileReader, path: &Path) -> Option<Files> {
+pub(super) fn read(reader: &mut FileReader, path: &Path) -> Option<Files> {
     let source = reader.text(path, None)?;
     let (config, problems) = parse(&source);
     reader.problems.extend(problems);
@@ -129,7 +112,7 @@ fn read(reader: &mut FileReader, path: &Path) -> Option<Files> {
 }
 
 /// Parses and validates everything; `None` if there are problems.
-fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String) -> Option<Loaded> {
+pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String) -> Option<Loaded> {
     let Files { source, config, keys, credentials, catalogs, policies, revocations, nonces } = files;
     let revocations = read_revocations(reader, &config, revocations.as_ref());
     let hint = "it must be a JWK set of public keys (RFC 7517 §5)";
@@ -168,10 +151,8 @@ fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String)
         (issuer.rules.name.clone(), Arc::new(ScopeHierarchy::new(&implies)))
     });
     let hierarchies = hierarchies.collect();
-    let mut folders = reader.folders();
-    folders.push(config.policies.value.clone());
     let warnings = std::mem::take(&mut reader.problems);
-    Some(Loaded { config, rules, keys, credentials, hierarchies, schema: text, folders, warnings })
+    Some(Loaded { config, rules, keys, credentials, hierarchies, schema: text, folders: reader.folders(), warnings })
 }
 
 /// Parses each text under its name; what does not parse is a problem of its file.

@@ -223,6 +223,8 @@ async fn a_changed_policy_holds_without_a_restart() {
         becomes(&channel, &asked, "policy_denied").await;
         assert_eq!(serving.status()["generation"], 2);
         assert_eq!(serving.metric("toolgate_generation"), 2.0);
+        let digest = serving.status()["digest"].as_str().unwrap().to_owned();
+        assert_eq!(serving.metric(&format!("toolgate_rules{{digest=\"{digest}\"}}")), 1.0);
         assert_eq!(serving.metric("toolgate_reload_total{outcome=\"loaded\"}"), 2.0);
 
         files.write("policies/forecast.cedar", FORECAST);
@@ -249,7 +251,10 @@ async fn bad_policies_change_nothing_and_are_told() {
         let status = serving.status();
         assert_eq!(status["generation"], 1, "{bad:?}");
         let failure = &status["last_reload_failure"];
-        assert!(failure["message"].is_string() && failure["age_seconds"].is_u64(), "{failure}");
+        assert!(failure["message"].as_str().unwrap().contains("forecast.cedar"), "{failure}");
+        assert!(failure["problems"].as_u64().unwrap() >= 1 && failure["age_seconds"].is_u64(), "{failure}");
+        assert_eq!(serving.metric("toolgate_reload_failing"), 1.0);
+        assert_eq!(serving.get("/readyz").0, 200, "ready for what holds");
         assert_eq!(ask(&channel, &asked).await, "allow", "{bad:?}");
     }
     // The same files are not tried again by themselves, but they are on request.

@@ -1,0 +1,25 @@
+//! The parts of the configuration that hold from the start to the end of the process.
+
+use crate::config::Config;
+
+/// The keys that are read at the start alone, and how a configuration has them.
+#[derive(Debug, Clone)]
+pub(super) struct Fixed([(&'static str, String); 4]);
+
+impl Fixed {
+    /// As `config` has them.
+    pub(super) fn of(config: &Config) -> Self {
+        Self([
+            ("listen.grpc", format!("{:?}", config.listen.grpc)),
+            ("listen.admin", format!("{:?}", config.listen.admin)),
+            ("limits.message", format!("{:?}", config.limits.message)),
+            ("audit", format!("{:?}", config.audit)),
+        ])
+    }
+
+    /// The keys that `other` has otherwise.
+    pub(super) fn differing(&self, other: &Self) -> Vec<&'static str> {
+        let pairs = self.0.iter().zip(&other.0);
+        pairs.filter(|(one, other)| one != other).map(|((key, _), _)| *key).collect()
+    }
+}
