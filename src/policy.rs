@@ -18,6 +18,7 @@ pub mod resource;
 pub mod schema;
 pub mod stepup;
 pub mod subject;
+mod validate;
 
 use std::sync::Arc;
 

@@ -1,20 +1,16 @@
 //! Policy files, parsed and validated as one set. Nothing leaves here that strict validation has not passed.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{
-    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationError, ValidationMode,
-    ValidationWarning, Validator,
-};
-use miette::Diagnostic;
+use cedar_policy::{ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema};
 
 use crate::policy::lint::Finding;
 use crate::policy::names::EntityKind;
 use crate::policy::paths::Reads;
 use crate::policy::plan::PolicyIndex;
+use crate::policy::validate::{at_text, diagnosed, doubled, marked, validated, whole_file};
 use crate::problem::{Problem, Severity, Source};
 
 /// One file of policies.
@@ -93,51 +89,13 @@ impl Bundle {
             Some((policy.id.to_string(), findings.collect::<Vec<_>>())).filter(|(_, findings)| !findings.is_empty())
         });
         let findings: BTreeMap<String, Vec<Problem>> = findings.collect();
-        let said = bundle.validated(&set, &origin, schema, findings.keys().cloned().collect());
+        let said = validated(&bundle, &set, &origin, schema, findings.keys().cloned().collect());
         // What Cedar found in the same place, it says better.
         let unsaid = |finding: &Problem| !said.iter().any(|problem| problem.overlaps(finding));
         problems.extend(findings.into_values().flatten().filter(unsaid));
         problems.extend(said);
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
         (valid.then_some(bundle), problems)
-    }
-
-    /// What strict validation says of `set`. A policy that can never apply is worth a warning; a forbid that cannot is an
-    /// error, since somebody relies on it. Of a policy that is `faulty` already, that goes without saying. Cedar says
-    /// everything again for each action that a policy is about; here one place in a file is one problem.
-    fn validated(
-        &self,
-        set: &PolicySet,
-        origin: &HashMap<PolicyId, &Source>,
-        schema: &Schema,
-        mut faulty: BTreeSet<String>,
-    ) -> Vec<Problem> {
-        let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
-        let place = |id: &PolicyId| origin.get(id).copied();
-        let mut problems = Vec::new();
-        for error in result.validation_errors() {
-            let id = error.policy_id();
-            let inapplicable = matches!(error, ValidationError::InvalidActionApplication(_));
-            if !(inapplicable && faulty.contains(&id.to_string())) {
-                problems.extend(place(id).map(|source| diagnosed(source, error, Severity::Error)));
-            }
-            faulty.insert(id.to_string());
-        }
-        for warning in result.validation_warnings() {
-            let id = warning.policy_id();
-            let is_forbid = self.by_id(id).is_some_and(|policy| policy.effect() == Effect::Forbid);
-            let impossible = matches!(warning, ValidationWarning::ImpossiblePolicy(_));
-            let severity = if is_forbid && impossible { Severity::Error } else { Severity::Warning };
-            if !faulty.contains(&id.to_string()) {
-                problems.extend(place(id).map(|source| diagnosed(source, warning, severity)));
-            }
-        }
-        let at =
-            |problem: &Problem| (problem.source.name.clone(), problem.span.clone().map(|span| (span.start, span.end)));
-        // Errors before warnings; among equals always the same one, whatever the order of Cedar's maps.
-        problems.sort_by_cached_key(|problem| (at(problem), Reverse(problem.severity), problem.message.clone()));
-        problems.dedup_by(|next, first| first.span.is_some() && at(next) == at(first));
-        problems
     }
 
     /// Policies as they are, for tests of what comes after validation.
@@ -266,35 +224,4 @@ fn id_of(policy: &Policy, file: &str) -> PolicyId {
         Some(id) => PolicyId::new(id),
         None => PolicyId::new(format!("{file}#{}", position(policy) + 1)),
     }
-}
-
-fn diagnosed(source: &Source, error: &dyn Diagnostic, severity: Severity) -> Problem {
-    let label = error.labels().and_then(|mut labels| labels.next());
-    let span = label.map(|label| label.offset()..label.offset().saturating_add(label.len()));
-    let help = error.help().map(|help| help.to_string());
-    Problem { severity, source: source.clone(), span, message: error.to_string(), help }
-}
-
-fn doubled(source: &Source, id: &PolicyId) -> Problem {
-    let mut problem = at_text(source, &format!("\"{id}\""), format!("two policies have the id `{id}`"));
-    problem.help = Some("ids name policies in the audit record: give each its own".to_owned());
-    problem
-}
-
-fn at_text(source: &Source, text: &str, message: String) -> Problem {
-    let span = source.text.rfind(text).map(|start| start..start + text.len());
-    Problem { severity: Severity::Error, source: source.clone(), span, message, help: None }
-}
-
-/// A finding at its first place in the policy; a policy without `@id` is looked for from the start of its file.
-fn marked(source: &Source, policy: &BundledPolicy, finding: Finding) -> Problem {
-    let from = source.text.find(&format!("@id(\"{}\")", policy.id)).unwrap_or(0);
-    let rest = source.text.get(from..).unwrap_or_default();
-    let span = rest.find(&finding.text).map(|at| from + at..from + at + finding.text.len());
-    let message = format!("for policy `{}`, {}", policy.id, finding.message);
-    Problem { severity: Severity::Error, source: source.clone(), span, message, help: finding.help }
-}
-
-fn whole_file(source: &Source, message: String, help: Option<&str>) -> Problem {
-    Problem { severity: Severity::Error, source: source.clone(), span: None, message, help: help.map(str::to_owned) }
 }
