@@ -106,7 +106,7 @@ pub(crate) fn message(token: &str, tool: &str) -> Bytes {
 pub(crate) fn gate(config: &Path, audit: &Path) -> Gate {
     let (clock, metrics) = (Clock::System, Arc::new(Metrics::new("bench")));
     let now: UnixTime = clock.now();
-    let settings = AuditSettings { file: Some(audit.to_owned()), ..AuditSettings::default() };
+    let settings = AuditSettings::file(audit.to_owned());
     let audit = Arc::new(Audit::open(&settings, now).unwrap());
     let first = Generation::start(load(config).unwrap(), None, &metrics, now).unwrap();
     let live = Arc::new(Live::new(first, config.to_owned(), metrics.clone(), audit.clone(), clock.clone()));

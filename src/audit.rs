@@ -3,21 +3,28 @@
 //! INVARIANT (allowed ⊆ recorded): a reply takes a [`Recorded`], which only [`Audit::record`] makes, after at least one
 //! sink has taken the whole line. Where none can, the answer is `audit_unavailable`.
 //!
-//! A line survives the death of the process, because the kernel has it; it does not survive the death of the machine.
-//! Sequence numbers are given under the lock that also writes: the order in a file is their order.
+//! Where a record goes is a [`Sink`]; each has a chain of its own (`chain`), and a reply waits for it as its [`Mode`] says.
+//! Numbers and hashes are given under the lock that also writes: the order in a file is the order of its chain.
 
+mod chain;
+mod checkpoint;
+mod copy;
+mod disk;
+mod file;
+mod flood;
 mod line;
 mod record;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod verify;
+mod writer;
 
 use std::cell::Cell;
 use std::fmt;
-use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::hmac;
 use prometheus_client::metrics::counter::Counter;
@@ -26,6 +33,7 @@ use thiserror::Error;
 
 use crate::context::UnixTime;
 
+pub use self::checkpoint::{CheckpointKeyError, CheckpointSettings, PublicKey, Signer};
 pub(crate) use self::line::timestamp;
 pub use self::record::Latency;
 pub use self::record::Record;
@@ -33,40 +41,56 @@ pub use self::record::Reload;
 pub use self::record::ReloadOutcome;
 pub use self::record::Scalar;
 pub use self::record::Verdict;
-pub use self::sink::SinkStatus;
+pub use self::sink::{Mode, SinkStatus};
+pub use self::verify::{Fault, Finding, Verified, Verifier};
+pub use self::writer::Rotation;
 
-use self::line::{Line, hex};
-use self::sink::Sink;
+use self::copy::Checkpoints;
+use self::disk::{Disk, System};
+use self::flood::Flood;
+use self::line::{Body, Line, hex};
+use self::sink::{Receipt, Sink};
+use self::writer::Writer;
 
 /// Bytes of a token's fingerprint: 128 bits, so that two tokens never share one.
 const FINGERPRINT_BYTES: usize = 16;
+
+/// Bytes of the salt of a record's personal part.
+const SALT_BYTES: usize = 16;
 
 /// Where records go.
 #[derive(Debug, Clone, Default)]
 pub struct AuditSettings {
     /// A file that this process alone writes.
-    pub file: Option<PathBuf>,
+    pub file: Option<FileSettings>,
     /// Standard output.
-    pub stdout: bool,
+    pub stdout: Option<Mode>,
+    /// When the chains are signed, and with what.
+    pub checkpoints: Option<CheckpointSettings>,
+    /// Denials of unknown callers that are recorded one by one in each second; beyond, they are summed up.
+    pub unauthenticated_rate: Option<u64>,
     /// Counts records that one sink did not take, whether or not another did.
     pub failures: Counter,
+}
+
+/// A file of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSettings {
+    /// Its name.
+    pub path: PathBuf,
+    /// What a reply waits for.
+    pub mode: Mode,
+    /// When it is put aside for a new one.
+    pub rotation: Rotation,
 }
 
 /// The open audit trail. Shared by all requests.
 #[derive(Debug)]
 pub struct Audit {
-    boot: String,
+    boot: Arc<str>,
     key: hmac::Key,
     decisions: AtomicU64,
-    failures: Counter,
-    trail: Mutex<Trail>,
-}
-
-/// The part that changes with each record, and whatever links one record to the next.
-#[derive(Debug)]
-struct Trail {
-    seq: u64,
-    frame: Vec<u8>,
+    flood: Flood,
     sinks: Vec<Sink>,
 }
 
@@ -96,6 +120,12 @@ pub enum AuditError {
         /// The file.
         path: PathBuf,
     },
+    /// The file ends in something that is no line of records.
+    #[error("the file `{path}` is not an audit file: it does not end in lines", path = path.display())]
+    NoTrail {
+        /// The file.
+        path: PathBuf,
+    },
     /// Nowhere to record to.
     #[error("no audit sink is configured")]
     NoSink,
@@ -120,6 +150,20 @@ pub enum AuditError {
         /// Bytes of the record.
         length: usize,
     },
+    /// The record may be lost when the machine stops.
+    #[error("cannot flush the audit sink `{sink}` to the disk: {cause}")]
+    Sync {
+        /// The path.
+        sink: String,
+        /// What the system said.
+        cause: Errno,
+    },
+    /// The sink does not take records, or not in time.
+    #[error("the audit sink `{sink}` does not keep up")]
+    Stalled {
+        /// The path, or `stdout`.
+        sink: String,
+    },
 }
 
 thread_local! {
@@ -127,34 +171,51 @@ thread_local! {
     static BODY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
+impl AuditSettings {
+    /// A file that takes each record before its reply, and nothing else.
+    pub fn file(path: PathBuf) -> Self {
+        let file = FileSettings { path, mode: Mode::Strict, rotation: Rotation::default() };
+        Self { file: Some(file), ..Self::default() }
+    }
+}
+
 impl Audit {
-    /// Opens every sink. A file that ends in half a line gets that line ended, and a record of it dated `now`.
+    /// Opens every sink. Half a line at the end of a file is cut off, and that is told with the first record.
     ///
     /// # Errors
     /// [`AuditError`]; there is no trail with a sink missing.
     pub fn open(settings: &AuditSettings, now: UnixTime) -> Result<Self, AuditError> {
+        let disk: Arc<dyn Disk> = Arc::new(System);
+        Self::open_on(&disk, settings, now)
+    }
+
+    fn open_on(disk: &Arc<dyn Disk>, settings: &AuditSettings, now: UnixTime) -> Result<Self, AuditError> {
+        let boot: Arc<str> = hex(&random::<8>()?).into();
+        let mut checkpoints = settings.checkpoints.clone();
         let mut sinks = Vec::new();
-        let mut torn = None;
-        if let Some(path) = &settings.file {
-            let (sink, tail) = Sink::file(path)?;
-            sinks.push(sink);
-            torn = tail;
+        if let Some(FileSettings { path, mode, rotation }) = &settings.file {
+            let signed = checkpoints.as_ref().map(|settings| Checkpoints::new(settings.clone(), disk, now));
+            let writer = Writer::file(disk, path, boot.clone(), now)?;
+            let writer = writer.with(*rotation, signed, *mode == Mode::Durable);
+            sinks.push(Sink::new(writer, *mode, false, disk, &settings.failures));
+            // The second place is for one chain.
+            checkpoints = checkpoints.map(|settings| CheckpointSettings { copy: None, ..settings });
         }
-        if settings.stdout {
-            sinks.push(Sink::stdout()?);
+        if let Some(mode) = settings.stdout {
+            let signed = checkpoints.map(|settings| Checkpoints::new(settings, disk, now));
+            let writer = Writer::stdout(boot.clone(), now)?.with(Rotation::default(), signed, false);
+            sinks.push(Sink::new(writer, mode, true, disk, &settings.failures));
         }
         if sinks.is_empty() {
             return Err(AuditError::NoSink);
         }
-        let audit = Self {
-            boot: hex(&random::<8>()?),
+        Ok(Self {
+            boot,
             key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?),
             decisions: AtomicU64::new(0),
-            failures: settings.failures.clone(),
-            trail: Mutex::new(Trail { seq: 0, frame: Vec::new(), sinks }),
-        };
-        audit.note_torn(torn, now)?;
-        Ok(audit)
+            flood: Flood::new(settings.unauthenticated_rate),
+            sinks,
+        })
     }
 
     /// A new decision id. It is not the record's sequence number, which is known only once the record is written.
@@ -164,25 +225,37 @@ impl Audit {
 
     /// What stands for a token in records: the same for the same token in this process, and no help in guessing it.
     pub fn fingerprint(&self, token: &[u8]) -> String {
-        let tag = hmac::sign(&self.key, token);
-        hex(tag.as_ref().get(..FINGERPRINT_BYTES).unwrap_or_default())
+        self.keyed(token, FINGERPRINT_BYTES)
     }
 
-    /// Writes the record, and only then gives the decision back for its reply.
+    /// Records the decision, and only then gives it back for its reply. It waits for as long as a sink's mode says; without
+    /// `durable` and standard output, not at all.
     ///
     /// # Errors
     /// [`AuditError`] if no sink took it; the decision is gone, and the caller is told `audit_unavailable`.
-    pub fn record<T>(&self, record: &Record<'_>, decision: T) -> Result<Recorded<T>, AuditError> {
-        self.append(|line| record.write(line))?;
+    pub async fn record<T>(&self, record: &Record<'_>, decision: T) -> Result<Recorded<T>, AuditError> {
+        if self.flood.absorbs(record) {
+            return Ok(Recorded(decision));
+        }
+        // Nothing of this key leaves the process: what is erased later cannot be guessed from its digest.
+        let salt = self.keyed(record.decision_id.as_str().as_bytes(), SALT_BYTES);
+        let mut line = Line::new(BODY.take());
+        record.write(&mut line, &salt);
+        let body = line.finish();
+        let receipts = self.append(&body, record.time);
+        BODY.set(body.bytes);
+        self.settled(receipts).await?;
         Ok(Recorded(decision))
     }
 
-    /// Writes the record of an attempt to load other rules.
+    /// Records an attempt to load other rules. No reply waits for it, so it is not waited for either.
     ///
     /// # Errors
-    /// [`AuditError`] if no sink took it.
+    /// [`AuditError`] if no sink takes it.
     pub fn reload(&self, record: &Reload<'_>) -> Result<(), AuditError> {
-        self.append(|line| record.write(line))
+        let mut line = Line::new(Vec::new());
+        record.write(&mut line);
+        self.note(&line.finish(), record.time)
     }
 
     /// Opens the file by its name again, as after a rotation.
@@ -190,56 +263,59 @@ impl Audit {
     /// # Errors
     /// [`AuditError`]; then records go where they went before.
     pub fn reopen(&self, now: UnixTime) -> Result<(), AuditError> {
-        let torn = self.trail().sinks.iter_mut().map(Sink::reopen).collect::<Result<Vec<_>, _>>()?;
-        self.note_torn(torn.into_iter().flatten().next(), now)
+        self.sinks.iter().try_for_each(|sink| sink.find_again(now))
+    }
+
+    /// Does what time asks for; to be called a few times in each second. It may wait for a disk.
+    pub fn tick(&self, now: UnixTime) {
+        self.flood.settle(now, |body| self.note(body, now).is_ok());
+        self.sinks.iter().for_each(|sink| sink.tick(now));
+    }
+
+    /// Writes what is still to be told, and the end. Records that come later are taken all the same.
+    pub fn close(&self, now: UnixTime) {
+        self.flood.settle(now, |body| self.note(body, now).is_ok());
+        self.sinks.iter().for_each(|sink| sink.close(now));
     }
 
     /// The state of every sink.
     pub fn sinks(&self) -> Vec<SinkStatus> {
-        self.trail().sinks.iter().map(Sink::status).collect()
+        self.sinks.iter().map(Sink::status).collect()
     }
 
-    fn note_torn(&self, torn: Option<usize>, now: UnixTime) -> Result<(), AuditError> {
-        torn.map_or(Ok(()), |bytes| self.append(|line| record::write_torn(line, now, bytes)))
+    /// To all sinks; each is asked, whatever another says.
+    fn append(&self, body: &Body, now: UnixTime) -> Vec<Receipt> {
+        self.sinks.iter().map(|sink| sink.append(body, now)).collect()
     }
 
-    fn append(&self, write: impl FnOnce(&mut Line)) -> Result<(), AuditError> {
-        let mut line = Line::new(BODY.take());
-        write(&mut line);
-        let body = line.into_bytes();
-        let outcome = self.trail().append(&self.boot, &body, &self.failures);
-        BODY.set(body);
-        outcome
-    }
-
-    /// A panic while the lock was held leaves at worst a number unused or a line torn, which the next append ends.
-    fn trail(&self) -> MutexGuard<'_, Trail> {
-        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Trail {
-    fn append(&mut self, boot: &str, body: &[u8], failures: &Counter) -> Result<(), AuditError> {
-        self.frame.clear();
-        // A vector takes every write.
-        let _ = write!(self.frame, "\n{{\"boot\":\"{boot}\",\"seq\":{}", self.seq);
-        self.frame.extend_from_slice(body);
-        self.frame.extend_from_slice(b"}\n");
-        let mut outcome = Err(AuditError::NoSink);
-        for sink in &mut self.sinks {
-            let appended = sink.append(&self.frame);
-            if appended.is_err() {
-                failures.inc();
-            }
-            if outcome.is_err() {
-                outcome = appended;
+    /// One sink that counts is enough, if there is one.
+    async fn settled(&self, receipts: Vec<Receipt>) -> Result<(), AuditError> {
+        let mut settled = Ok(());
+        let mut taken = false;
+        for receipt in receipts {
+            match receipt.outcome().await {
+                Some(Ok(())) => taken = true,
+                Some(Err(error)) => settled = Err(error),
+                None => {}
             }
         }
-        // A record that nobody took leaves no gap: its number goes to the next.
-        if outcome.is_ok() {
-            self.seq += 1;
+        if taken { Ok(()) } else { settled }
+    }
+
+    fn note(&self, body: &Body, now: UnixTime) -> Result<(), AuditError> {
+        let mut noted = Ok(());
+        for receipt in self.append(body, now) {
+            match receipt {
+                Receipt::Refused(error) => noted = Err(error),
+                Receipt::Taken | Receipt::Flushing(..) | Receipt::Queued(..) | Receipt::Unasked => return Ok(()),
+            }
         }
-        outcome
+        noted
+    }
+
+    fn keyed(&self, bytes: &[u8], length: usize) -> String {
+        let tag = hmac::sign(&self.key, bytes);
+        hex(tag.as_ref().get(..length).unwrap_or_default())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Floor 3: the commands.
 
+mod audit;
 mod check;
 mod explain;
 mod schema;
@@ -71,6 +72,9 @@ enum Command {
     /// Print the Cedar schema that the policies are checked against
     #[command(after_help = schema::EXAMPLE)]
     Schema(schema::Schema),
+    /// Read the audit trail
+    #[command(subcommand)]
+    Audit(audit::Audit),
 }
 
 /// The configuration file, which every command reads.
@@ -97,6 +101,7 @@ pub fn run() -> Exit {
         Ok(Arguments { command: Command::Check(command) }) => command.run(),
         Ok(Arguments { command: Command::Explain(command) }) => command.run(),
         Ok(Arguments { command: Command::Schema(command) }) => command.run(),
+        Ok(Arguments { command: Command::Audit(command) }) => command.run(),
         Err(error) => {
             // By itself the parser would end with 2, which here means a denial. What it cannot print nobody reads.
             let _ = error.print();

@@ -3,6 +3,7 @@
 //! [`parse`] is pure: it reads no other file. Whatever can only be checked against another file keeps its place
 //! ([`Spanned`]), so that the loader can point at it. The contract, key by key, is in the documentation.
 
+mod audit;
 mod introspection;
 mod issuer;
 mod limits;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
+pub use audit::{AuditConfig, AuditFile, CheckpointConfig};
 pub use introspection::{CredentialConfig, IntrospectionConfig};
 pub use issuer::{IssuerConfig, KeySource};
 pub use limits::LimitsConfig;
@@ -78,15 +80,6 @@ impl Spanned<&str> {
     }
 }
 
-/// Where decisions are recorded; at least one of the two.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditConfig {
-    /// A file of JSON lines.
-    pub file: Option<Spanned<PathBuf>>,
-    /// The standard output.
-    pub stdout: bool,
-}
-
 /// Reads a configuration: as much of it as can be made out, and every problem. It is fit for use only without any; with
 /// some, it still tells which other files to look at, so that their problems come out together with these.
 pub fn parse(source: &Source) -> (Option<Config>, Vec<Problem>) {
@@ -124,8 +117,11 @@ impl Config {
             let secret = server.dpop.as_mut().and_then(|dpop| dpop.nonce_secret_file.as_mut());
             server.tools.iter_mut().chain(secret)
         });
+        let audit = &mut self.audit;
+        let checkpoints = audit.checkpoints.iter_mut().flat_map(|it| it.copy.iter_mut().chain([&mut it.key_file]));
         let spanned = servers
-            .chain(&mut self.audit.file)
+            .chain(audit.file.iter_mut().map(|file| &mut file.path))
+            .chain(checkpoints)
             .chain(&mut self.revocations)
             .chain([&mut self.policies])
             .map(|path| &mut path.value);
@@ -174,7 +170,7 @@ fn config(section: &mut Section<'_, '_>, names: &Names) -> Option<Config> {
         .required("servers", |field| field.filled()?.items(|item| server::server(item, names, &mut distinct_servers)));
     let revocations = section.optional("revocations", path);
     let limits = section.optional("limits", |field| field.section(limits::limits)).unwrap_or_default();
-    let audit = section.required("audit", |field| field.section(audit));
+    let audit = section.required("audit", |field| field.section(audit::audit));
     Some(Config {
         listen: listen?,
         time_zone,
@@ -214,19 +210,6 @@ fn client_address(field: &Field<'_>) -> Option<ClientAddress> {
     const WORDS: [(&str, ClientAddress); 2] =
         [("peer", ClientAddress::Peer), ("external_address", ClientAddress::ExternalAddress)];
     field.choice(&WORDS)
-}
-
-fn audit(section: &mut Section<'_, '_>) -> Option<AuditConfig> {
-    if section.present(&["file", "stdout"]).is_empty() {
-        // What cannot be recorded is denied, so without a place to record nothing would ever be allowed.
-        section.report(Fault::new(
-            "names no place to record decisions",
-            "add `file: {path: audit.jsonl}` or `stdout: {}`",
-        ));
-    }
-    let file = section.optional("file", |field| field.section(|section| section.required("path", path)));
-    let stdout = section.optional("stdout", |field| field.section(|_| Some(()))).is_some();
-    Some(AuditConfig { file, stdout })
 }
 
 /// A path to another file or folder.

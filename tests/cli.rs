@@ -1,5 +1,6 @@
 //! The program itself, run as people and CI run it: what it prints, where, and with which exit code.
 
+mod audit;
 mod check;
 mod explain;
 mod serve;
@@ -15,6 +16,11 @@ fn help_teaches() {
         (&["serve", "--help"], &["SIGTERM", "SIGHUP", "toolgate serve -c", "Exit codes: 0"]),
         (&["check", "--help"], &["every problem", "toolgate check -c", "Exit codes: 0", "--format"]),
         (&["explain", "--help"], &["Example:", "toolgate explain -c", "--claims", "--token", "Exit codes: 0"]),
+        (&["audit", "--help"], &["verify"]),
+        (
+            &["audit", "verify", "--help"],
+            &["order", "toolgate audit verify", "--key", "--checkpoints", "Exit codes: 0"],
+        ),
         (&["schema", "--help"], &["Cedar schema", "toolgate schema -c", "Exit codes: 0"]),
     ] {
         let ran = run(toolgate(arguments));

@@ -77,6 +77,8 @@ fn the_configuration_shown_is_read_and_whole() {
         ("limits: {", "limits: {zzzzzzzz: 1, "),
         ("audit:\n", "audit:\n  zzzzzzzz: 1\n"),
         ("file: {", "file: {zzzzzzzz: 1, "),
+        ("rotate: {", "rotate: {zzzzzzzz: 1, "),
+        ("checkpoints: {", "checkpoints: {zzzzzzzz: 1, "),
     ] {
         assert!(sample.contains(place), "{place}");
         let problems = problems(&sample.replacen(place, unknown, 1));

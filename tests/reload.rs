@@ -38,7 +38,7 @@ impl Gated {
         let config: PathBuf = files.path(config);
         let clock = Clock::Set(Arc::new(AtomicI64::new(Clock::System.now().millis())));
         let metrics = Arc::new(Metrics::new("1.2.3"));
-        let settings = AuditSettings { file: Some(files.path("audit/audit.jsonl")), ..AuditSettings::default() };
+        let settings = AuditSettings::file(files.path("audit/audit.jsonl"));
         let audit = Arc::new(Audit::open(&settings, clock.now()).unwrap());
         let first = Generation::start(load(&config).unwrap(), None, &metrics, clock.now()).unwrap();
         let live = Arc::new(Live::new(first, config, metrics.clone(), audit.clone(), clock.clone()));

@@ -11,6 +11,8 @@ use aws_lc_rs::digest;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
+use crate::audit::chain;
+use crate::audit::chain::{PERSONAL, hex_of};
 use crate::context::UnixTime;
 
 /// Longest line, line feed included: container runtimes split what is longer, and half a record is none.
@@ -25,6 +27,9 @@ pub(super) const LIST_LIMIT: usize = 1536;
 /// Bytes of the hash in the mark of a cut: enough to tell values apart, and no more of the line than needed.
 const MARK_BYTES: usize = 8;
 
+/// Where a digest goes that is not known yet.
+const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
 static RFC_3339: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// The members of one JSON object while they are written, each behind a comma: what goes in front is added where the
@@ -32,18 +37,42 @@ static RFC_3339: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 #[derive(Debug)]
 pub(super) struct Line {
     bytes: Vec<u8>,
+    chained: Option<usize>,
+}
+
+/// The members of a record behind those that tell its place in the chain.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    /// Their text, each with a comma before it.
+    pub(super) bytes: Vec<u8>,
+    /// How much of it the chain's hash is over: the rest can be erased.
+    pub(super) chained: usize,
 }
 
 impl Line {
     /// An empty line that reuses `buffer`.
     pub(super) fn new(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
-        Self { bytes: buffer }
+        Self { bytes: buffer, chained: None }
     }
 
     /// What was written.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    pub(super) fn finish(self) -> Body {
+        Body { chained: self.chained.unwrap_or(self.bytes.len()), bytes: self.bytes }
+    }
+
+    /// The personal part, which is the last: `members` behind a `salt`, and before both the digest of their text. The salt
+    /// keeps what is erased from being guessed by its digest.
+    pub(super) fn personal(&mut self, salt: &str, members: impl FnOnce(&mut Line)) {
+        let before = self.bytes.len();
+        self.text("personal", ZEROS);
+        let start = self.bytes.len();
+        self.text("salt", salt);
+        members(self);
+        let digest = hex_of(&chain::hash(self.bytes.get(start..).unwrap_or_default()));
+        let place = self.bytes.get_mut(before + PERSONAL.len()..).unwrap_or_default();
+        place.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        self.chained = Some(start);
     }
 
     /// A member that is a string.
@@ -171,10 +200,7 @@ pub(crate) fn timestamp(time: UnixTime) -> Timestamp {
 
 /// Lower-case hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-    let mut text = String::with_capacity(bytes.len() * 2);
-    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]));
-    text
+    hex_of(bytes).into_iter().map(char::from).collect()
 }
 
 fn is_quoted(byte: u8) -> bool {
@@ -202,7 +228,7 @@ mod tests {
     fn written(value: &str, expected: &str) {
         let mut line = Line::new(Vec::new());
         line.text("k", value);
-        assert_eq!(String::from_utf8(line.into_bytes()).unwrap(), format!(",\"k\":\"{expected}\""));
+        assert_eq!(String::from_utf8(line.finish().bytes).unwrap(), format!(",\"k\":\"{expected}\""));
     }
 
     #[test]
@@ -241,13 +267,13 @@ mod tests {
         let items = ["0123456789"; 120];
         let mut line = Line::new(Vec::new());
         line.list("k", &items[..119]);
-        let text = String::from_utf8(line.into_bytes()).unwrap();
+        let text = String::from_utf8(line.finish().bytes).unwrap();
         assert_eq!(text.matches("0123456789").count(), 119);
         assert!(!text.contains("\\u2026"), "{text}");
 
         let mut line = Line::new(Vec::new());
         line.list("k", &items);
-        let text = String::from_utf8(line.into_bytes()).unwrap();
+        let text = String::from_utf8(line.finish().bytes).unwrap();
         assert_eq!(text.matches("0123456789").count(), 119);
         assert!(text.ends_with(&format!(",\"\\u2026+1#{}\"]", hash(["0123456789"]))), "{text}");
     }
@@ -261,7 +287,7 @@ mod tests {
         ] {
             let mut line = Line::new(Vec::new());
             line.time("t", UnixTime::from_millis(millis));
-            assert_eq!(String::from_utf8(line.into_bytes()).unwrap(), format!(",\"t\":\"{expected}\""));
+            assert_eq!(String::from_utf8(line.finish().bytes).unwrap(), format!(",\"t\":\"{expected}\""));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::audit::DecisionId;
-use crate::audit::line::{LIST_LIMIT, Line};
+use crate::audit::line::{Body, LIST_LIMIT, Line};
 use crate::context::UnixTime;
 
 /// One decision, allow or deny. Absent values are left out of the line; values past their bound are cut and marked.
@@ -140,7 +140,7 @@ impl ReloadOutcome {
 }
 
 impl Record<'_> {
-    pub(super) fn write(&self, line: &mut Line) {
+    pub(super) fn write(&self, line: &mut Line, salt: &str) {
         line.text("kind", "decision");
         line.time("time", self.time);
         line.text("decision_id", self.decision_id.as_str());
@@ -150,7 +150,6 @@ impl Record<'_> {
         line.text("reason", self.reason);
         line.optional("detail", self.detail);
         line.optional("server", self.server);
-        line.optional("principal", self.principal);
         line.optional("issuer", self.issuer);
         line.optional("client", self.client);
         line.optional("token", self.token);
@@ -159,18 +158,21 @@ impl Record<'_> {
         line.list("resources", self.resources);
         line.list("policies", self.policies);
         line.list("errors", self.errors);
-        line.object("values", |line| write_values(line, self.values));
         if let Some(status) = self.status {
             line.word("status", status);
-        }
-        if let Some(source) = self.source {
-            line.text("source", &source.to_string());
         }
         line.caller("request_id", self.request_id);
         if let Some(trace_id) = self.trace_id {
             line.caller("trace_id", trace_id);
         }
         line.object("latency_us", |line| self.latency.write(line));
+        line.personal(salt, |line| {
+            line.optional("principal", self.principal);
+            if let Some(source) = self.source {
+                line.text("source", &source.to_string());
+            }
+            line.object("values", |line| write_values(line, self.values));
+        });
     }
 }
 
@@ -196,11 +198,73 @@ impl Reload<'_> {
     }
 }
 
-/// The record of a line that a dying process or a full disk left half written: the file's end has been closed.
-pub(super) fn write_torn(line: &mut Line, time: UnixTime, bytes: usize) {
-    line.text("kind", "torn");
+/// Why a file, or what comes next in it, begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The process started.
+    Start,
+    /// The file before it was full or old.
+    Rotated,
+    /// Its name stood for another file.
+    Reopened,
+    /// The file before it was deleted.
+    Deleted,
+    /// The file before it could not be flushed to the disk.
+    Failed,
+    /// It is the same file, but somebody else changed its length.
+    Resized,
+}
+
+/// The record that is written before the first other one of a process, and of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Opened {
+    pub(super) cause: Cause,
+    /// Bytes of an unfinished line that were cut off the end.
+    pub(super) torn: usize,
+}
+
+impl Opened {
+    /// With the place in the file where it stands: a trail whose head was cut off does not start with one at 0.
+    pub(super) fn body(self, time: UnixTime, at: u64) -> Body {
+        let cause = match self.cause {
+            Cause::Start => "start",
+            Cause::Rotated => "rotated",
+            Cause::Reopened => "reopened",
+            Cause::Deleted => "deleted",
+            Cause::Failed => "failed",
+            Cause::Resized => "resized",
+        };
+        note("opened", time, |line| {
+            line.text("cause", cause);
+            if self.torn > 0 {
+                line.word("torn", self.torn);
+            }
+            line.word("at", at);
+        })
+    }
+}
+
+/// The record of a file's orderly end.
+pub(super) fn closed(time: UnixTime) -> Body {
+    note("closed", time, |_| {})
+}
+
+/// The record of how many others are missing here.
+pub(super) fn lost(time: UnixTime, count: u64) -> Body {
+    note("lost", time, |line| line.word("count", count))
+}
+
+/// The record that is signed.
+pub(super) fn checkpoint(time: UnixTime, key: &str) -> Body {
+    note("checkpoint", time, |line| line.text("key", key))
+}
+
+fn note(kind: &str, time: UnixTime, members: impl FnOnce(&mut Line)) -> Body {
+    let mut line = Line::new(Vec::new());
+    line.text("kind", kind);
     line.time("time", time);
-    line.word("bytes", bytes);
+    members(&mut line);
+    line.finish()
 }
 
 /// Values past the bound are counted under the name `…`, which no path has.

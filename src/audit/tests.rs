@@ -1,24 +1,38 @@
+mod verify;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::line::{LINE_LIMIT, STRING_LIMIT};
 use super::*;
+use crate::audit::checkpoint::tests::pair;
 
 const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);
 
 fn settings(path: &Path) -> AuditSettings {
-    AuditSettings { file: Some(path.to_owned()), ..AuditSettings::default() }
+    AuditSettings::file(path.to_owned())
 }
 
 fn open(path: &Path) -> Audit {
     Audit::open(&settings(path), NOW).unwrap()
+}
+
+/// Records without waiting.
+fn put(audit: &Audit, record: &Record<'_>) -> Result<(), AuditError> {
+    audit.record(record, ()).now_or_never().expect("nothing to wait for").map(Recorded::into_inner)
+}
+
+/// One decision.
+fn write(audit: &Audit) {
+    put(audit, &typical(&audit.next_id())).unwrap();
 }
 
 fn typical(decision_id: &DecisionId) -> Record<'_> {
@@ -57,7 +71,11 @@ fn typical(decision_id: &DecisionId) -> Record<'_> {
 fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'));
-    text.lines().filter_map(|line| line.parse().ok()).collect()
+    text.lines().map(|line| line.parse().unwrap()).collect()
+}
+
+fn kinds(path: &Path) -> Vec<String> {
+    lines(path).iter().map(|line| line["kind"].as_str().unwrap().to_owned()).collect()
 }
 
 fn seqs(path: &Path) -> Vec<u64> {
@@ -70,22 +88,40 @@ fn a_record_is_one_line_in_a_fixed_order() {
     let path = folder.path().join("audit.jsonl");
     let audit = open(&path);
     let id = audit.next_id();
-    assert_eq!(audit.record(&typical(&id), "reply").unwrap().into_inner(), "reply");
-    let boot = audit.boot.clone();
+    let answered = audit.record(&typical(&id), "reply").now_or_never().unwrap();
+    assert_eq!(answered.unwrap().into_inner(), "reply");
+    let boot = &audit.boot;
+    let text = fs::read_to_string(&path).unwrap();
+    let (opened, decision) = text.split_once('\n').unwrap();
+    let zeros = "0".repeat(64);
     assert_eq!(
-        fs::read_to_string(&path).unwrap(),
+        opened,
         format!(
-            "{{\"boot\":\"{boot}\",\"seq\":0,\"kind\":\"decision\",\"time\":\"2023-11-14T22:13:20.000Z\",\
+            "{{\"boot\":\"{boot}\",\"seq\":0,\"prev\":\"{zeros}\",\"kind\":\"opened\",\
+             \"time\":\"2023-11-14T22:13:20.000Z\",\"cause\":\"start\",\"at\":0}}"
+        )
+    );
+    let prev = hex(&chain::hash(opened.strip_suffix('}').unwrap().as_bytes()));
+    let salt = lines(&path)[1]["salt"].as_str().unwrap().to_owned();
+    let personal = format!(
+        ",\"salt\":\"{salt}\",\"principal\":\"User::\\\"corp:ada@example.com\\\"\",\"source\":\"127.0.0.1\",\"values\":{{}}"
+    );
+    let digest = hex(&chain::hash(personal.as_bytes()));
+    assert_eq!(
+        decision,
+        format!(
+            "{{\"boot\":\"{boot}\",\"seq\":1,\"prev\":\"{prev}\",\"kind\":\"decision\",\
+             \"time\":\"2023-11-14T22:13:20.000Z\",\
              \"decision_id\":\"{boot}-0\",\"generation\":3,\"digest\":\"4f1c2d0e9b7a6f58\",\"decision\":\"deny\",\
-             \"reason\":\"policy_denied\",\"server\":\"weather\",\"principal\":\"User::\\\"corp:ada@example.com\\\"\",\
+             \"reason\":\"policy_denied\",\"server\":\"weather\",\
              \"issuer\":\"corp\",\"client\":\"https://agent.example/client.json\",\
              \"token\":\"9f86d081884c7d659a2feaa0c55ad015\",\"method\":\"POST\",\
              \"actions\":[\"Action::\\\"weather:get_forecast\\\"\"],\
              \"resources\":[\"Tool::\\\"weather:get_forecast\\\"\"],\"policies\":[\"no-destructive-from-outside\"],\
-             \"errors\":[],\"values\":{{}},\"status\":403,\"source\":\"127.0.0.1\",\
+             \"errors\":[],\"status\":403,\
              \"request_id\":\"0d3b1c1e-6f7a-4a7e-9f0e-2f6f3c1d9b55\",\
              \"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\
-             \"latency_us\":{{\"token\":1,\"parse\":4,\"total\":31}}}}\n"
+             \"latency_us\":{{\"token\":1,\"parse\":4,\"total\":31}},\"personal\":\"{digest}\"{personal}}}\n"
         )
     );
 }
@@ -124,70 +160,70 @@ fn a_full_disk_loses_the_decision_and_is_counted() {
     let id = audit.next_id();
     for failures in 1..3 {
         let expected = AuditError::Write { sink: "/dev/full".to_owned(), cause: Errno::NOSPC };
-        assert_eq!(audit.record(&typical(&id), ()).map(Recorded::into_inner), Err(expected.clone()));
+        assert_eq!(put(&audit, &typical(&id)), Err(expected.clone()));
         assert_eq!(settings.failures.get(), failures);
-        let status =
-            SinkStatus { sink: "/dev/full".to_owned(), recorded: 0, failures, failing: Some(expected.to_string()) };
+        let status = SinkStatus {
+            sink: "/dev/full".to_owned(),
+            mode: "strict",
+            recorded: 0,
+            failures,
+            failing: Some(expected.to_string()),
+        };
         assert_eq!(audit.sinks(), [status]);
     }
-    assert_eq!(audit.trail().seq, 0);
 }
 
 #[test]
-fn one_working_sink_is_enough_and_the_other_is_counted() {
-    for place in [0, 1] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.jsonl");
-        let settings = settings(Path::new("/dev/full"));
-        let audit = Audit::open(&settings, NOW).unwrap();
-        audit.trail().sinks.insert(place, Sink::file(&path).unwrap().0);
-        let id = audit.next_id();
-        for _ in 0..2 {
-            audit.record(&typical(&id), ()).unwrap().into_inner();
-        }
-        assert_eq!(settings.failures.get(), 2);
-        assert_eq!(seqs(&path), [0, 1]);
-    }
-}
-
-#[test]
-fn a_torn_tail_is_ended_and_recorded() {
+fn half_a_line_is_cut_off_and_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
-    fs::write(&path, "{\"whole\":1}\n{\"half").unwrap();
+    let first = open(&path);
+    write(&first);
+    drop(first);
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{whole}{{\"half")).unwrap();
     let audit = open(&path);
-    let id = audit.next_id();
-    audit.record(&typical(&id), ()).unwrap().into_inner();
-    let text = fs::read_to_string(&path).unwrap();
-    let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines[..2], ["{\"whole\":1}", "{\"half"]);
-    let boot = &audit.boot;
+    write(&audit);
+    assert!(fs::read_to_string(&path).unwrap().starts_with(&whole));
+    let lines = lines(&path);
+    assert_eq!(kinds(&path), ["opened", "decision", "opened", "decision"]);
     assert_eq!(
-        lines[2],
-        format!(
-            "{{\"boot\":\"{boot}\",\"seq\":0,\"kind\":\"torn\",\"time\":\"2023-11-14T22:13:20.000Z\",\"bytes\":6}}"
-        )
+        (&lines[2]["cause"], &lines[2]["torn"], &lines[2]["at"]),
+        (&"start".into(), &6.into(), &whole.len().into())
     );
-    assert!(lines[3].starts_with(&format!("{{\"boot\":\"{boot}\",\"seq\":1,\"kind\":\"decision\"")));
-    assert_eq!(lines.len(), 4);
+    assert_eq!(seqs(&path), [0, 1, 2, 3]);
 }
 
 #[test]
-fn after_a_rotation_records_go_to_the_new_file() {
+fn a_file_without_lines_is_not_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let foreign = vec![b'x'; LINE_LIMIT + 1];
+    fs::write(&path, &foreign).unwrap();
+    assert_eq!(Audit::open(&settings(&path), NOW).map(|_| ()), Err(AuditError::NoTrail { path: path.clone() }));
+    assert_eq!(fs::read(&path).unwrap(), foreign);
+    fs::write(&path, &foreign[..LINE_LIMIT]).unwrap();
+    write(&open(&path));
+    assert_eq!(lines(&path)[0]["torn"], LINE_LIMIT);
+}
+
+#[test]
+fn after_a_rotation_from_outside_records_go_to_the_new_file() {
     let folder = tempfile::tempdir().unwrap();
     let (path, rotated) = (folder.path().join("audit.jsonl"), folder.path().join("audit.jsonl.1"));
     let audit = open(&path);
-    let write = || audit.record(&typical(&audit.next_id()), ()).unwrap().into_inner();
-    write();
+    write(&audit);
     audit.reopen(NOW).unwrap();
-    write();
+    write(&audit);
     fs::rename(&path, &rotated).unwrap();
-    write();
+    write(&audit);
     fs::write(&path, "half").unwrap();
     audit.reopen(NOW).unwrap();
-    write();
-    assert_eq!((seqs(&rotated), seqs(&path)), (vec![0, 1, 2], vec![3, 4]));
-    assert_eq!(lines(&path)[0]["kind"], "torn");
+    write(&audit);
+    assert_eq!((seqs(&rotated), seqs(&path)), (vec![0, 1, 2, 3, 4], vec![5, 6]));
+    assert_eq!(kinds(&rotated), ["opened", "decision", "decision", "decision", "closed"]);
+    let opened = &lines(&path)[0];
+    assert_eq!((&opened["cause"], &opened["torn"]), (&"reopened".into(), &4.into()));
 }
 
 #[test]
@@ -198,8 +234,8 @@ fn a_reopening_that_fails_keeps_the_old_file() {
     fs::rename(&path, &rotated).unwrap();
     let other = open(&path);
     assert_eq!(audit.reopen(NOW), Err(AuditError::Locked { path }));
-    audit.record(&typical(&audit.next_id()), ()).unwrap().into_inner();
-    assert_eq!(lines(&rotated).len(), 1);
+    write(&audit);
+    assert_eq!(kinds(&rotated), ["opened", "decision"]);
     drop(other);
 }
 
@@ -210,11 +246,11 @@ fn lines_of_many_threads_are_whole_and_in_order() {
     let audit = open(&path);
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| (0..200).for_each(|_| audit.record(&typical(&audit.next_id()), ()).unwrap().into_inner()));
+            scope.spawn(|| (0..200).for_each(|_| write(&audit)));
         }
     });
-    let lines = lines(&path);
-    assert_eq!(seqs(&path), (0..1600).collect::<Vec<_>>());
+    let lines = &lines(&path)[1..];
+    assert_eq!(seqs(&path), (0..=1600).collect::<Vec<_>>());
     let mut ids: Vec<_> = lines.iter().map(|line| line["decision_id"].as_str().unwrap()).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -283,9 +319,9 @@ fn hostile_line(audit: &Audit, path: &Path, hostile: &Hostile) -> Vec<u8> {
         },
         ..typical(&id)
     };
-    fs::write(path, "").unwrap();
-    audit.record(&record, ()).unwrap().into_inner();
-    fs::read(path).unwrap()
+    put(audit, &record).unwrap();
+    let text = fs::read(path).unwrap();
+    text.split_inclusive(|byte| *byte == b'\n').next_back().unwrap().to_vec()
 }
 
 #[track_caller]
@@ -371,20 +407,32 @@ fn every_kind_of_record_fits_the_published_schema() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     fs::write(&path, "half").unwrap();
-    let audit = open(&path);
+    let signer = Arc::new(Signer::parse(&pair().0).unwrap());
+    let checkpoints = CheckpointSettings { signer, records: 100, interval: Duration::from_secs(1), copy: None };
+    let audit = Audit::open(
+        &AuditSettings { checkpoints: Some(checkpoints), unauthenticated_rate: Some(1), ..settings(&path) },
+        NOW,
+    )
+    .unwrap();
     let problems = ["unknown key `sever`"];
     let outcome = ReloadOutcome::Refused;
     audit.reload(&Reload { time: NOW, outcome, generation: 3, digest: "4f1c", problems: &problems }).unwrap();
     let id = audit.next_id();
     let values = [("context.arguments.days", Scalar::Long(7))];
-    let full = Record { detail: Some("tool is not in the catalogue"), values: &values, ..typical(&id) };
-    audit.record(&full, ()).unwrap().into_inner();
-    let lines = lines(&path);
-    assert_eq!(lines.len(), 3);
-    for (line, kind) in lines.iter().zip(["torn", "reload", "decision"]) {
-        assert_eq!(line["kind"], kind);
-        fits_the_schema(line, kind);
+    put(&audit, &Record { detail: Some("tool is not in the catalogue"), values: &values, ..typical(&id) }).unwrap();
+    for _ in 0..3 {
+        put(&audit, &Record { principal: None, server: None, ..typical(&id) }).unwrap();
     }
+    audit.close(NOW);
+    assert_eq!(kinds(&path), ["opened", "reload", "decision", "decision", "flood", "closed", "checkpoint"]);
+    for line in lines(&path) {
+        fits_the_schema(&line, line["kind"].as_str().unwrap());
+    }
+    assert_eq!(lines(&path)[4]["denials"], serde_json::json!({"/policy_denied": 2}));
+    fits_the_schema(
+        &serde_json::json!({"boot": "", "seq": 0, "prev": "", "kind": "lost", "time": "", "count": 1}),
+        "lost",
+    );
 }
 
 /// `cargo test --release --lib audit::tests::cost -- --ignored --nocapture`
@@ -398,16 +446,15 @@ fn cost() {
     let start = std::time::Instant::now();
     for _ in 0..ROUNDS {
         let mut line = Line::new(buffer);
-        std::hint::black_box(&record).write(&mut line);
-        buffer = line.into_bytes();
+        std::hint::black_box(&record).write(&mut line, "0123456789abcdef0123456789abcdef");
+        buffer = line.finish().bytes;
     }
     println!("serialise: {:?} for {} bytes", start.elapsed() / ROUNDS, buffer.len());
     let folder = tempfile::tempdir().unwrap();
     let audit = open(&folder.path().join("audit.jsonl"));
     let start = std::time::Instant::now();
     for _ in 0..ROUNDS / 4 {
-        let id = audit.next_id();
-        audit.record(&typical(&id), ()).unwrap().into_inner();
+        write(&audit);
     }
     println!("record: {:?}", start.elapsed() / (ROUNDS / 4));
 }

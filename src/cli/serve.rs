@@ -4,17 +4,19 @@ use std::io;
 use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 
 use super::{ConfigFile, Exit, color, refused};
 use crate::admin;
 use crate::admin::{AdminState, IssuerStatus, Loaded as LoadedCounts, Readiness, StatusReport};
-use crate::audit::{Audit, AuditSettings};
+use crate::audit::{Audit, AuditSettings, CheckpointSettings, FileSettings};
 use crate::clock::Clock;
-use crate::config::{Config, Listen};
+use crate::config::Listen;
 use crate::envoy::check::{Check, Gate};
 use crate::envoy::proofs::Proofs;
 use crate::envoy::tokens::Tokens;
@@ -28,6 +30,9 @@ use crate::server;
 use crate::server::{Bound, DRAIN_LIMIT};
 use crate::telemetry;
 use crate::telemetry::LogFormat;
+
+/// Between two looks at the audit trail: a file that was moved is found, and an idle chain signed, well within a second.
+const TICK: Duration = Duration::from_millis(250);
 
 pub(super) const EXAMPLE: &str = "Example:
   toolgate serve -c toolgate.yaml
@@ -102,10 +107,10 @@ impl Serve {
             ),
             None => None,
         };
-        let audit = Arc::new(open_audit(&loaded.config, &metrics, &clock)?);
-        let audit_file = loaded.config.audit.file.as_ref().map(|file| file.value.clone());
+        let audit = Arc::new(open_audit(&loaded, &metrics, &clock)?);
+        let audit_file = loaded.config.audit.file.as_ref().map(|file| file.path.value.clone());
         let message_limit = loaded.config.limits.message;
-        let stdout_is_audit = loaded.config.audit.stdout;
+        let stdout_is_audit = loaded.config.audit.stdout.is_some();
         let first = Generation::start(loaded, None, &metrics, clock.now()).map_err(text)?;
         let live = Arc::new(Live::new(first, self.file.config.clone(), metrics.clone(), audit.clone(), clock.clone()));
 
@@ -125,7 +130,10 @@ impl Serve {
             listeners.into_iter().map(|(bound, server)| (bound, Check::new(gate.clone(), server.as_deref()))).collect();
 
         let watch = watch(live, audit_file, Pace::default())?;
-        let background = [tokio::spawn(on_hangup(watch, audit, clock)?)];
+        let background = [
+            tokio::spawn(on_hangup(watch, audit.clone(), clock.clone())?),
+            tokio::spawn(tick(audit.clone(), clock.clone())),
+        ];
         let stopped = Arc::new(Notify::new());
         let admin = admin.map(|listener| {
             let stopped = stopped.clone();
@@ -144,6 +152,7 @@ impl Serve {
             // Its last answers are of no use to a decision; whatever they end with, the process ends.
             let _ = tokio::time::timeout(DRAIN_LIMIT, admin).await;
         }
+        audit.close(clock.now());
         ended.map(|_| ()).map_err(text)
     }
 }
@@ -156,13 +165,41 @@ async fn bind(listen: &Listen) -> Result<Vec<(Bound, Option<String>)>, ServeFail
     Ok(listeners)
 }
 
-fn open_audit(config: &Config, metrics: &Metrics, clock: &Clock) -> Result<Audit, ServeFailure> {
+fn open_audit(loaded: &Loaded, metrics: &Metrics, clock: &Clock) -> Result<Audit, ServeFailure> {
+    let config = &loaded.config.audit;
+    let file = config.file.as_ref().map(|file| FileSettings {
+        path: file.path.value.clone(),
+        mode: file.mode,
+        rotation: file.rotation,
+    });
+    let checkpoints = config.checkpoints.as_ref().zip(loaded.audit_key.clone());
+    let checkpoints = checkpoints.map(|(config, signer)| CheckpointSettings {
+        signer,
+        records: config.records,
+        interval: config.interval,
+        copy: config.copy.as_ref().map(|copy| copy.value.clone()),
+    });
     let settings = AuditSettings {
-        file: config.audit.file.as_ref().map(|file| file.value.clone()),
-        stdout: config.audit.stdout,
+        file,
+        stdout: config.stdout,
+        checkpoints,
+        unauthenticated_rate: Some(config.unauthenticated_rate),
         failures: metrics.audit_failures(),
     };
     Audit::open(&settings, clock.now()).map_err(text)
+}
+
+/// Lets the trail do what time asks for, for as long as the process runs.
+async fn tick(audit: Arc<Audit>, clock: Clock) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let (audit, now) = (audit.clone(), clock.now());
+        if let Err(error) = tokio::task::spawn_blocking(move || audit.tick(now)).await {
+            tracing::error!(%error, "the audit trail's housekeeping ended in a panic");
+        }
+    }
 }
 
 fn ready_line(listeners: &[(Bound, Option<String>)], admin: Option<&TcpListener>, live: &Live) -> String {

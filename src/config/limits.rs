@@ -58,7 +58,8 @@ pub(super) fn limits(section: &mut Section<'_, '_>) -> Option<LimitsConfig> {
     Some(limits)
 }
 
-fn bytes(field: &Field<'_>, range: RangeInclusive<usize>) -> Option<usize> {
+/// A size in `range`.
+pub(super) fn bytes(field: &Field<'_>, range: RangeInclusive<usize>) -> Option<usize> {
     amount(field, range, size, "a size", "write bytes, or a whole number of `KiB` or `MiB`, such as `64KiB`")
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::audit::Mode;
 use crate::decision::server::Denials;
 use crate::issuer::Pace;
 use crate::policy::overlay::Overlay;
@@ -52,6 +53,31 @@ audit:
   file: {path: audit.jsonl}
   stdout: {}
 "#;
+
+/// The bounds of every amount of the audit trail are in range, and paths are taken from the folder.
+#[test]
+fn the_audit_trail_is_read() {
+    for (size, age, records, interval, rate) in
+        [("64KiB", "1m", "1", "250ms", "1"), ("1048576MiB", "8784h", "1000000", "1h", "100000")]
+    {
+        let audit = format!(
+            "audit:\n  file: {{path: a.jsonl, mode: durable, rotate: {{size: {size}, age: {age}}}}}\n  \
+             stdout: {{mode: best_effort}}\n  \
+             checkpoints: {{key_file: key.pem, records: {records}, interval: {interval}, copy: /c.jsonl}}\n  \
+             unauthenticated_rate: {rate}\n"
+        );
+        let text = replaced(SMALLEST, "audit: {stdout: {}}\n", &audit);
+        let config = accept(&text).resolved_from(Path::new("/etc"));
+        let file = config.audit.file.unwrap();
+        assert_eq!((file.path.value.as_path(), file.mode), (Path::new("/etc/a.jsonl"), Mode::Durable));
+        assert!(file.rotation.size.is_some() && file.rotation.age.is_some());
+        assert_eq!(config.audit.stdout, Some(Mode::BestEffort));
+        let checkpoints = config.audit.checkpoints.unwrap();
+        assert_eq!(checkpoints.key_file.value, Path::new("/etc/key.pem"));
+        assert_eq!(checkpoints.copy.unwrap().value, Path::new("/c.jsonl"));
+        assert_eq!(config.audit.unauthenticated_rate.to_string(), rate);
+    }
+}
 
 /// Nothing that has a default.
 const SMALLEST: &str = "listen: {grpc: '127.0.0.1:9191'}
@@ -111,7 +137,7 @@ fn the_sample_is_read_as_it_is_meant() {
     assert_eq!((dpop.required, &dpop.algorithms[..]), (true, &[Algorithm::ES384][..]));
     assert_eq!(SAMPLE.get(dpop.nonce_secret_file.clone().unwrap().span), Some("nonces.secret"));
     assert!(server.mtls.is_some_and(|mtls| mtls.required));
-    assert!(config.audit.stdout && config.audit.file.is_some());
+    assert!(config.audit.stdout.is_some() && config.audit.file.is_some());
 }
 
 #[test]
@@ -224,7 +250,7 @@ fn relative_paths_start_at_the_folder_of_the_file() {
     assert_eq!(config.listen.grpc[0].address, Address::Unix("/etc/toolgate/toolgate.sock".into()));
     assert!(matches!(&config.issuers[0].keys, Some(KeySource::File(path)) if path.value == Path::new("/keys.json")));
     assert_eq!(config.servers[0].tools.as_ref().unwrap().value, Path::new("/etc/toolgate/catalogs/weather.json"));
-    assert_eq!(config.audit.file.unwrap().value, Path::new("/etc/toolgate/audit.jsonl"));
+    assert_eq!(config.audit.file.unwrap().path.value, Path::new("/etc/toolgate/audit.jsonl"));
 }
 
 #[test]

@@ -77,8 +77,8 @@ impl Authorization for Check {
 }
 
 impl Gate {
-    /// The answer to one message, on record. It waits for nothing but what an issuer says of an opaque token, and for that
-    /// as long as the proxy has `patience`.
+    /// The answer to one message, on record. It waits for what an issuer says of an opaque token, as long as the proxy has
+    /// `patience`, and for the audit trail, as its configuration says.
     pub async fn answer(
         &self,
         message: RawCheck,
@@ -98,7 +98,7 @@ impl Gate {
             Some(denial) => Outcome::without_server(denial),
             None => self.guarded(&generation, &context, now, patience, &mut laps).await,
         };
-        self.reply(&generation, &context, outcome, &id, now, &mut laps)
+        self.reply(&generation, &context, outcome, &id, now, &mut laps).await
     }
 
     /// [`Gate::decide`]; a panic in it is a denial of this one request.
@@ -151,7 +151,7 @@ impl Gate {
     }
 
     /// Records the decision and builds its reply. What cannot be recorded is denied.
-    fn reply(
+    async fn reply(
         &self,
         generation: &Generation,
         context: &RequestContext,
@@ -178,7 +178,7 @@ impl Gate {
         }
         let reply = build(&decision, &about);
         laps.end();
-        let recorded = self.record(&decision, &about, context, known.as_deref(), reply, laps);
+        let recorded = self.record(&decision, &about, context, known.as_deref(), reply, laps).await;
         let (reason, response) = match recorded {
             Ok(recorded) => (reason, recorded.into_inner()),
             Err(error) => {
@@ -191,7 +191,7 @@ impl Gate {
     }
 
     /// Writes the record; only then is there a reply to send.
-    fn record(
+    async fn record(
         &self,
         decision: &Decision,
         about: &About<'_>,
@@ -231,7 +231,7 @@ impl Gate {
             trace_id: trace_id(&context.headers),
             latency: laps.latency(),
         };
-        self.audit.record(&record, reply.response)
+        self.audit.record(&record, reply.response).await
     }
 
     fn count(&self, generation: &Generation, server: Option<&Server>, reason: Reason, laps: &Laps) {

@@ -1,10 +1,13 @@
-//! Secrets: what issuers are asked with about opaque tokens, and what nonces are made with. Also that no two issuers are
+//! Secrets: what issuers are asked with about opaque tokens, what nonces are made with, and what the audit
+//! trail is signed with. Also that no two issuers are
 //! asked about the same token.
 
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::audit::Signer;
 use crate::config::{Config, CredentialConfig, Spanned};
 use crate::issuer::{Credential, CredentialError};
 use crate::problem::{Problem, Severity, Source};
@@ -59,6 +62,17 @@ pub(super) fn nonces(reader: &mut FileReader, source: &Source, config: &Config) 
         }
     }
     nonces
+}
+
+/// The key that checkpoints of the audit trail are signed with.
+pub(super) fn audit_key(reader: &mut FileReader, source: &Source, config: &Config) -> Option<Arc<Signer>> {
+    let file = &config.audit.checkpoints.as_ref()?.key_file;
+    let text = reader.secret(&file.value, (source, file))?;
+    let signer = Signer::parse(&text).map_err(|error| {
+        let help = "make one: `openssl genpkey -algorithm ed25519`";
+        reader.problems.push(unusable(source, file, &error, help));
+    });
+    signer.ok().map(Arc::new)
 }
 
 /// What is wrong with a secret's file, told where the configuration names it.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use cedar_policy::Schema;
 
+use crate::audit::Signer;
 use crate::config::{Config, IssuerConfig, KeySource, Matching, ServerConfig, parse, revocations};
 use crate::decision::Rules;
 use crate::decision::server::{Server, WELL_KNOWN};
@@ -20,7 +21,7 @@ use crate::policy::model::{Maker, MissingAction, ServerModel};
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
 use crate::problem::{Problem, Source};
-use crate::reload::credentials::{check_servers, credentials, nonces};
+use crate::reload::credentials::{audit_key, check_servers, credentials, nonces};
 use crate::reload::files::{FileReader, Folder};
 use crate::reload::gather::Gathered;
 use crate::reload::overlays::overlay;
@@ -37,6 +38,8 @@ pub struct Loaded {
     pub keys: HashMap<String, KeySet>,
     /// What issuers are asked with about opaque tokens, by issuer.
     pub credentials: HashMap<String, Credential>,
+    /// What checkpoints of the audit trail are signed with.
+    pub audit_key: Option<Arc<Signer>>,
     /// The scope hierarchies, by issuer.
     pub hierarchies: HashMap<String, Arc<ScopeHierarchy>>,
     /// The schema that the policies were checked against.
@@ -79,6 +82,7 @@ pub(super) struct Files {
     revocations: Option<Source>,
     /// By server.
     nonces: HashMap<String, Nonces>,
+    audit_key: Option<Arc<Signer>>,
 }
 
 /// Reads everything; `None` if the configuration cannot be made out, so that the other files are not known.
@@ -108,12 +112,13 @@ pub(super) fn read(reader: &mut FileReader, path: &Path) -> Option<Files> {
     let policies = reader.policies(&source, &config.policies);
     let revocations = config.revocations.as_ref().and_then(|path| reader.text(&path.value, Some((&source, path))));
     let nonces = nonces(reader, &source, &config);
-    Some(Files { source, config, keys, credentials, catalogs, policies, revocations, nonces })
+    let audit_key = audit_key(reader, &source, &config);
+    Some(Files { source, config, keys, credentials, catalogs, policies, revocations, nonces, audit_key })
 }
 
 /// Parses and validates everything; `None` if there are problems.
 pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String) -> Option<Loaded> {
-    let Files { source, config, keys, credentials, catalogs, policies, revocations, nonces } = files;
+    let Files { source, config, keys, credentials, catalogs, policies, revocations, nonces, audit_key } = files;
     let revocations = read_revocations(reader, &config, revocations.as_ref());
     let hint = "it must be a JWK set of public keys (RFC 7517 §5)";
     let keys = parse_each(reader, keys, hint, KeySet::parse);
@@ -152,7 +157,17 @@ pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, dige
     });
     let hierarchies = hierarchies.collect();
     let warnings = std::mem::take(&mut reader.problems);
-    Some(Loaded { config, rules, keys, credentials, hierarchies, schema: text, folders: reader.folders(), warnings })
+    Some(Loaded {
+        config,
+        rules,
+        keys,
+        credentials,
+        audit_key,
+        hierarchies,
+        schema: text,
+        folders: reader.folders(),
+        warnings,
+    })
 }
 
 /// Parses each text under its name; what does not parse is a problem of its file.

@@ -364,9 +364,11 @@ pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// The lines of the audit file at `path`.
+/// The records of decisions and reloads in the audit file at `path`.
 pub(crate) fn records(path: &Path) -> Vec<Value> {
-    std::fs::read_to_string(path).unwrap().lines().map(json).collect()
+    let mut records: Vec<Value> = std::fs::read_to_string(path).unwrap().lines().map(json).collect();
+    records.retain(|record| ["decision", "reload"].contains(&record["kind"].as_str().unwrap()));
+    records
 }
 
 /// Not a token: three parts, of which none is JSON.

@@ -80,14 +80,16 @@ impl House {
         self.gate.answer(RawCheck::new(message.into()), None, None).now_or_never().expect("nothing to wait for")
     }
 
-    /// The records written since the last call.
+    /// The records of decisions and reloads that were written since the last call.
     pub(crate) fn records(&mut self) -> Vec<Value> {
         let mut file = std::fs::File::open(self.folder.path().join("audit.jsonl")).unwrap();
         file.seek(SeekFrom::Start(self.seen)).unwrap();
         let mut text = String::new();
         self.seen += u64::try_from(file.read_to_string(&mut text).unwrap()).unwrap();
         assert!(text.is_empty() || text.ends_with('\n'), "half a record: {text:?}");
-        text.lines().map(read).collect()
+        let mut records: Vec<Value> = text.lines().map(read).collect();
+        records.retain(|record| record["kind"] != "opened");
+        records
     }
 
     /// Serves the gate on a listener of its own for each of `bound_to`: for any server, or for the one that is named.
@@ -109,8 +111,8 @@ impl House {
 }
 
 fn audit(config: &AuditConfig, clock: &Clock) -> Audit {
-    let file = config.file.as_ref().map(|file| file.value.clone());
-    Audit::open(&AuditSettings { file, ..AuditSettings::default() }, clock.now()).unwrap()
+    let file = config.file.as_ref().unwrap().path.value.clone();
+    Audit::open(&AuditSettings::file(file), clock.now()).unwrap()
 }
 
 /// One JSON text of our own making.

@@ -174,6 +174,75 @@ fn top_level_values() {
 }
 
 #[test]
+fn audit() {
+    let file = |rest: &str| format!("{{path: audit.jsonl, {rest}}}");
+    let signed = |rest: &str| format!("stdout: {{}}\n  checkpoints: {{key_file: key.pem, {rest}}}");
+    let cases = [
+        ("{path: audit.jsonl}", file("mode: best-effort"), "best-effort", "`audit.file.mode` cannot be `best-effort`"),
+        ("{path: audit.jsonl}", file("rotate: {}"), "{}", "`audit.file.rotate` says not when"),
+        (
+            "{path: audit.jsonl}",
+            file("rotate: {size: 65535}"),
+            "65535",
+            "`audit.file.rotate.size` cannot be `65535`: it is too small",
+        ),
+        (
+            "{path: audit.jsonl}",
+            file("rotate: {age: 59s}"),
+            "59s",
+            "`audit.file.rotate.age` cannot be `59s`: it is too small",
+        ),
+        (
+            "{path: audit.jsonl}",
+            file("rotate: {age: 8785h}"),
+            "8785h",
+            "`audit.file.rotate.age` cannot be `8785h`: it is too large",
+        ),
+        (
+            "stdout: {}",
+            "stdout: {mode: durable}".to_owned(),
+            "durable",
+            "`audit.stdout.mode` cannot be `durable`: standard output is no disk",
+        ),
+        (
+            "stdout: {}",
+            "stdout: {}\n  checkpoints: {}".to_owned(),
+            "checkpoints",
+            "`audit.checkpoints` has no `key_file`",
+        ),
+        ("stdout: {}", signed("records: 0"), "0", "`audit.checkpoints.records` cannot be `0`: it is too small"),
+        (
+            "stdout: {}",
+            signed("records: 1000001"),
+            "1000001",
+            "`audit.checkpoints.records` cannot be `1000001`: it is too large",
+        ),
+        (
+            "stdout: {}",
+            signed("interval: 249ms"),
+            "249ms",
+            "`audit.checkpoints.interval` cannot be `249ms`: it is too small",
+        ),
+        ("stdout: {}", signed("interval: 2h"), "2h", "`audit.checkpoints.interval` cannot be `2h`: it is too large"),
+        (
+            "stdout: {}",
+            "stdout: {}\n  unauthenticated_rate: 0".to_owned(),
+            "0",
+            "`audit.unauthenticated_rate` cannot be `0`: it is too small",
+        ),
+        (
+            "stdout: {}",
+            "stdout: {}\n  unauthenticated_rate: 100001".to_owned(),
+            "100001",
+            "`audit.unauthenticated_rate` cannot be `100001`: it is too large",
+        ),
+    ];
+    for (from, to, place, message) in cases {
+        refuse(&[(from, to.as_str(), place, message)]);
+    }
+}
+
+#[test]
 fn limits() {
     refuse(&[
         ("body: 1MiB", "body: 1MB", "1MB", "`limits.body` cannot be `1MB`: it is not a size"),

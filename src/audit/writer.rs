@@ -1,0 +1,377 @@
+//! One place that records go to, and the chain that they form there.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use crate::audit::AuditError;
+use crate::audit::chain::Chain;
+use crate::audit::copy::Checkpoints;
+use crate::audit::disk::Disk;
+use crate::audit::file::{Fate, File, Found, predecessor};
+use crate::audit::line::Body;
+use crate::audit::record::{Cause, Opened, closed, lost};
+use crate::context::UnixTime;
+
+/// When a file is put aside for a new one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// Before it has more bytes than this.
+    pub size: Option<u64>,
+    /// When it has been written for so long.
+    pub age: Option<Duration>,
+}
+
+/// How long a file that could not be put aside goes on before that is tried again: each try leaves a record.
+const ROTATION_PAUSE_MS: i64 = 1_000;
+
+/// How often a record is written again after a file was deleted under it, or left unended by somebody else.
+const ATTEMPTS: usize = 3;
+
+/// A place, and where the chain in it ends.
+#[derive(Debug)]
+pub(super) struct Writer {
+    boot: Arc<str>,
+    target: Target,
+    chain: Chain,
+    /// What is to be told before the next record.
+    opened: Option<Opened>,
+    /// Records that are missing here and not told yet.
+    lost: u64,
+    checkpoints: Option<Checkpoints>,
+    rotation: Rotation,
+    /// Since when the file is written, and until when it is not put aside.
+    since: UnixTime,
+    paused_until: UnixTime,
+    /// Replies wait for the disk.
+    durable: bool,
+    /// A file that was put aside could not be flushed: what waits for it has failed.
+    unflushed: Option<AuditError>,
+    frame: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Target {
+    File(File),
+    /// Standard output.
+    Stream {
+        fd: OwnedFd,
+        /// The last thing in it is not a line feed.
+        torn: bool,
+    },
+}
+
+/// Lines that are not written yet, and where the chain ends behind them.
+struct Draft {
+    frame: Vec<u8>,
+    chain: Chain,
+    /// Where in `frame` the checkpoint starts, if there is one.
+    signed: Option<usize>,
+}
+
+impl Writer {
+    /// The writer of the file at `path`.
+    ///
+    /// # Errors
+    /// As [`File::open`].
+    pub(super) fn file(disk: &Arc<dyn Disk>, path: &Path, boot: Arc<str>, now: UnixTime) -> Result<Self, AuditError> {
+        let Found { file, chain, torn } = File::open(disk, path)?;
+        let chain = chain.or_else(|| predecessor(disk.as_ref(), path)).unwrap_or(Chain::START);
+        Ok(Self::new(Target::File(file), chain, boot, torn, now))
+    }
+
+    /// The writer of the process's standard output, past the buffers of the standard library.
+    ///
+    /// # Errors
+    /// [`AuditError::Open`] if it is closed.
+    pub(super) fn stdout(boot: Arc<str>, now: UnixTime) -> Result<Self, AuditError> {
+        let fd = rustix::io::fcntl_dupfd_cloexec(std::io::stdout().as_fd(), 0)
+            .map_err(|cause| AuditError::Open { sink: "stdout".to_owned(), cause })?;
+        Ok(Self::stream(fd, boot, now))
+    }
+
+    pub(super) fn stream(fd: OwnedFd, boot: Arc<str>, now: UnixTime) -> Self {
+        Self::new(Target::Stream { fd, torn: false }, Chain::START, boot, 0, now)
+    }
+
+    fn new(target: Target, chain: Chain, boot: Arc<str>, torn: usize, now: UnixTime) -> Self {
+        Self {
+            boot,
+            target,
+            chain,
+            opened: Some(Opened { cause: Cause::Start, torn }),
+            lost: 0,
+            checkpoints: None,
+            rotation: Rotation::default(),
+            since: now,
+            paused_until: now,
+            durable: false,
+            unflushed: None,
+            frame: Vec::new(),
+        }
+    }
+
+    pub(super) fn with(mut self, rotation: Rotation, checkpoints: Option<Checkpoints>, durable: bool) -> Self {
+        (self.rotation, self.checkpoints, self.durable) = (rotation, checkpoints, durable);
+        self
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.target.name()
+    }
+
+    /// Writes one record, and before it what is to be told.
+    ///
+    /// # Errors
+    /// [`AuditError`]; then it is missing here, which the next one tells.
+    pub(super) fn append(&mut self, body: &Body, now: UnixTime) -> Result<(), AuditError> {
+        self.make_room(body, now);
+        let due = self.checkpoints.as_ref().is_some_and(Checkpoints::is_full);
+        let written = self.write(Some(body), due, now);
+        if written.is_err() {
+            self.lost += 1;
+        }
+        written
+    }
+
+    /// Notes that records were dropped on the way here.
+    pub(super) fn dropped(&mut self, count: u64) {
+        self.lost += count;
+    }
+
+    /// Does what time asks for, a few times each second: finds the file again, puts it aside, signs, tells of losses.
+    ///
+    /// # Errors
+    /// [`AuditError`] of the first thing that fails.
+    pub(super) fn tick(&mut self, now: UnixTime) -> Result<(), AuditError> {
+        if let Target::File(file) = &mut self.target {
+            if file.spoiled.is_some() {
+                self.rotate(Cause::Failed, now)?;
+            } else if !file.is_named() {
+                let cause = if file.look(0) == Fate::Deleted { Cause::Deleted } else { Cause::Reopened };
+                self.reopen(cause, now)?;
+            } else if self.is_old(now) {
+                self.rotate(Cause::Rotated, now)?;
+            }
+        }
+        let due = self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.is_late(now));
+        if due || self.lost > 0 { self.write(None, due, now) } else { Ok(()) }
+    }
+
+    /// Opens the file by its name, if that stands for another by now.
+    ///
+    /// # Errors
+    /// [`AuditError`]; then records go where they went before.
+    pub(super) fn find_again(&mut self, now: UnixTime) -> Result<(), AuditError> {
+        match &self.target {
+            Target::File(file) if !file.is_named() => self.reopen(Cause::Reopened, now),
+            Target::File(_) | Target::Stream { .. } => Ok(()),
+        }
+    }
+
+    /// Writes the last record, unless there was no other.
+    ///
+    /// # Errors
+    /// [`AuditError`].
+    pub(super) fn close(&mut self, now: UnixTime) -> Result<(), AuditError> {
+        if self.opened.is_some_and(|opened| opened.cause == Cause::Start) {
+            return Ok(());
+        }
+        self.write(Some(&closed(now)), true, now)?;
+        match &mut self.target {
+            Target::File(file) if self.durable => file.sync(),
+            Target::File(_) | Target::Stream { .. } => Ok(()),
+        }
+    }
+
+    /// The file that is to be flushed, or what was not flushed.
+    pub(super) fn unflushed_file(&mut self) -> Result<Option<Arc<OwnedFd>>, AuditError> {
+        match (self.unflushed.take(), &self.target) {
+            (Some(error), _) => Err(error),
+            (None, Target::File(file)) => Ok(Some(file.handle())),
+            (None, Target::Stream { .. }) => Ok(None),
+        }
+    }
+
+    /// Notes that the system could not flush `fd`.
+    pub(super) fn not_flushed(&mut self, fd: &Arc<OwnedFd>, cause: Errno) {
+        if let Target::File(file) = &mut self.target
+            && Arc::ptr_eq(&file.handle(), fd)
+        {
+            file.spoiled = Some(cause);
+        }
+    }
+
+    fn is_old(&self, now: UnixTime) -> bool {
+        let age = now.millis().saturating_sub(self.since.millis());
+        self.length() > 0
+            && self.rotation.age.is_some_and(|limit| u128::try_from(age).is_ok_and(|age| age >= limit.as_millis()))
+    }
+
+    fn length(&self) -> u64 {
+        match &self.target {
+            Target::File(file) => file.length(),
+            Target::Stream { .. } => 0,
+        }
+    }
+
+    /// Puts a full or spoiled file aside. That it cannot be is no reason not to write into it.
+    fn make_room(&mut self, body: &Body, now: UnixTime) {
+        let Target::File(file) = &self.target else { return };
+        let after = file.length().saturating_add(u64::try_from(body.bytes.len()).unwrap_or(u64::MAX));
+        let cause = match (file.spoiled, self.rotation.size) {
+            (Some(_), _) => Cause::Failed,
+            (None, Some(limit)) if after > limit && file.length() > 0 => Cause::Rotated,
+            (None, _) => return,
+        };
+        if now < self.paused_until {
+            return;
+        }
+        if let Err(error) = self.rotate(cause, now) {
+            self.paused_until = UnixTime::from_millis(now.millis().saturating_add(ROTATION_PAUSE_MS));
+            tracing::warn!(sink = self.name(), %error, "the audit file cannot be put aside; it goes on");
+        }
+    }
+
+    fn rotate(&mut self, cause: Cause, now: UnixTime) -> Result<(), AuditError> {
+        if cause != Cause::Failed {
+            self.write(Some(&closed(now)), true, now)?;
+        }
+        let Target::File(file) = &self.target else { return Ok(()) };
+        let found = file.rotated(self.chain.next.saturating_sub(1))?;
+        self.replace(found, cause, now)
+    }
+
+    fn reopen(&mut self, cause: Cause, now: UnixTime) -> Result<(), AuditError> {
+        let Target::File(file) = &self.target else { return Ok(()) };
+        let found = file.reopened()?;
+        if cause == Cause::Reopened {
+            // What fails here is told by the records that follow: the chain goes on.
+            let _ = self.put_only(&closed(now), now);
+        }
+        self.replace(found, cause, now)
+    }
+
+    fn replace(&mut self, found: Found, cause: Cause, now: UnixTime) -> Result<(), AuditError> {
+        let Found { file: new, torn, .. } = found;
+        if self.durable {
+            new.sync_name()?;
+            if let Target::File(old) = &mut self.target
+                && cause != Cause::Deleted
+            {
+                self.unflushed = old.sync().err().or(self.unflushed.take());
+            }
+        }
+        self.target = Target::File(new);
+        self.opened = Some(Opened { cause, torn });
+        self.since = now;
+        Ok(())
+    }
+
+    /// Writes `body` and what goes with it; again where the file was taken from under it.
+    fn write(&mut self, body: Option<&Body>, sign: bool, now: UnixTime) -> Result<(), AuditError> {
+        for _ in 0..ATTEMPTS {
+            let draft = self.draft(body, sign, now);
+            match self.target.put(&draft.frame) {
+                Ok(Fate::Deleted) => {
+                    self.frame = draft.frame;
+                    self.reopen(Cause::Deleted, now)?;
+                }
+                Ok(Fate::Again) => self.frame = draft.frame,
+                Ok(fate @ (Fate::Whole | Fate::Resized)) => {
+                    self.settle(draft, now);
+                    if fate == Fate::Resized {
+                        tracing::error!(sink = self.name(), "somebody else writes the audit file or cuts it");
+                        self.opened = Some(Opened { cause: Cause::Resized, torn: 0 });
+                    }
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.frame = draft.frame;
+                    return Err(error);
+                }
+            }
+        }
+        Err(AuditError::Write { sink: self.name(), cause: Errno::NOENT })
+    }
+
+    /// Writes into the file as it is, whatever becomes of it.
+    fn put_only(&mut self, body: &Body, now: UnixTime) -> Result<(), AuditError> {
+        let draft = self.draft(Some(body), true, now);
+        self.target.put(&draft.frame)?;
+        self.settle(draft, now);
+        Ok(())
+    }
+
+    fn draft(&mut self, body: Option<&Body>, sign: bool, now: UnixTime) -> Draft {
+        let mut draft = Draft { frame: std::mem::take(&mut self.frame), chain: self.chain, signed: None };
+        draft.frame.clear();
+        let told =
+            [self.opened.map(|opened| opened.body(now, self.length())), (self.lost > 0).then(|| lost(now, self.lost))];
+        for body in told.iter().flatten().chain(body) {
+            draft.chain.extend(&mut draft.frame, &self.boot, body, None);
+        }
+        if let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| sign) {
+            draft.signed = Some(draft.frame.len());
+            let (body, signer) = checkpoints.next(now);
+            draft.chain.extend(&mut draft.frame, &self.boot, &body, Some(signer));
+        }
+        draft
+    }
+
+    fn settle(&mut self, draft: Draft, now: UnixTime) {
+        let Draft { frame, chain, signed } = draft;
+        if let Some(checkpoints) = &mut self.checkpoints {
+            match signed {
+                Some(start) => checkpoints.signed(frame.get(start..).unwrap_or_default(), now),
+                None => checkpoints.unsigned(chain.next - self.chain.next, now),
+            }
+        }
+        self.chain = chain;
+        self.opened = None;
+        self.lost = 0;
+        self.frame = frame;
+    }
+}
+
+impl Target {
+    fn name(&self) -> String {
+        match self {
+            Self::File(file) => file.name(),
+            Self::Stream { .. } => "stdout".to_owned(),
+        }
+    }
+
+    fn put(&mut self, lines: &[u8]) -> Result<Fate, AuditError> {
+        match self {
+            Self::File(file) => {
+                file.put(lines)?;
+                Ok(file.look(lines.len()))
+            }
+            Self::Stream { fd, torn } => {
+                let outcome = if *torn { pour(fd, b"\n").and_then(|()| pour(fd, lines)) } else { pour(fd, lines) };
+                *torn = outcome.is_err();
+                outcome.map(|()| Fate::Whole).map_err(|cause| AuditError::Write { sink: self.name(), cause })
+            }
+        }
+    }
+}
+
+/// Writes all of it, however long the reader takes: there is no taking back, and a thread of its own waits here.
+fn pour(fd: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::retry_on_intr(|| rustix::io::write(fd, bytes)) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            // Whoever started the process may have made it so; a short rest is as good as being woken.
+            Err(Errno::AGAIN) => std::thread::sleep(RETRY),
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(())
+}
+
+/// Between two tries at an output that does not wait.
+const RETRY: Duration = Duration::from_millis(1);

@@ -1,0 +1,127 @@
+//! `audit`: where decisions are recorded, and what a reply waits for.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::reader::{Fault, Field, Section};
+use super::values::{KIB, MIB, Millis};
+use super::{Spanned, limits, path};
+use crate::audit::{Mode, Rotation};
+
+/// Where decisions are recorded; at least one of the two sinks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// A file of JSON lines.
+    pub file: Option<AuditFile>,
+    /// The standard output.
+    pub stdout: Option<Mode>,
+    /// Signatures in the chain.
+    pub checkpoints: Option<CheckpointConfig>,
+    /// Denials of unknown callers that are recorded one by one in each second.
+    pub unauthenticated_rate: u64,
+}
+
+/// A file of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditFile {
+    /// Its name.
+    pub path: Spanned<PathBuf>,
+    /// What a reply waits for.
+    pub mode: Mode,
+    /// When it is put aside for a new one.
+    pub rotation: Rotation,
+}
+
+/// When and with what the chain is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointConfig {
+    /// The private key.
+    pub key_file: Spanned<PathBuf>,
+    /// After so many records.
+    pub records: u64,
+    /// After so long.
+    pub interval: Duration,
+    /// A second file that checkpoints go to.
+    pub copy: Option<Spanned<PathBuf>>,
+}
+
+/// Below, files hold too few records to be worth a name each; above, none is ever put aside.
+const ROTATE_SIZE: RangeInclusive<usize> = 64 * KIB..=1024 * 1024 * MIB;
+/// Below, files hold too few records to be worth a name each; above, nobody waits for it.
+const ROTATE_AGE: RangeInclusive<Millis> = Millis(60_000)..=Millis(366 * 24 * 3_600_000);
+/// At one, every record costs a signature; above, too much goes unsigned.
+const CHECKPOINT_RECORDS: RangeInclusive<usize> = 1..=1_000_000;
+/// Below, an idle service would sign all the time; above, too much goes unsigned.
+const CHECKPOINT_INTERVAL: RangeInclusive<Millis> = Millis(250)..=Millis(3_600_000);
+/// Below one, nobody would see what such denials are; above, a disk is full within the hour.
+const UNAUTHENTICATED: RangeInclusive<usize> = 1..=100_000;
+
+const DEFAULT_RECORDS: usize = 1_000;
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+/// Enough to see what comes, and a few gigabytes a day at the worst.
+const DEFAULT_UNAUTHENTICATED: usize = 100;
+
+const MODES: [(&str, Mode); 3] =
+    [("strict", Mode::Strict), ("durable", Mode::Durable), ("best_effort", Mode::BestEffort)];
+
+pub(super) fn audit(section: &mut Section<'_, '_>) -> Option<AuditConfig> {
+    if section.present(&["file", "stdout"]).is_empty() {
+        // What cannot be recorded is denied, so without a place to record nothing would ever be allowed.
+        section.report(Fault::new(
+            "names no place to record decisions",
+            "add `file: {path: audit.jsonl}` or `stdout: {}`",
+        ));
+    }
+    let file = section.optional("file", |field| field.section(file));
+    let stdout = section.optional("stdout", |field| field.section(stdout));
+    let checkpoints = section.optional("checkpoints", |field| field.section(checkpoints));
+    let rate = section
+        .optional("unauthenticated_rate", |field| limits::count(field, UNAUTHENTICATED))
+        .unwrap_or(DEFAULT_UNAUTHENTICATED);
+    Some(AuditConfig { file, stdout, checkpoints, unauthenticated_rate: number(rate) })
+}
+
+fn file(section: &mut Section<'_, '_>) -> Option<AuditFile> {
+    let path = section.required("path", path);
+    let mode = section.optional("mode", |field| field.choice(&MODES)).unwrap_or_default();
+    let rotation = section.optional("rotate", |field| field.section(rotation)).unwrap_or_default();
+    Some(AuditFile { path: path?, mode, rotation })
+}
+
+fn rotation(section: &mut Section<'_, '_>) -> Option<Rotation> {
+    if section.present(&["size", "age"]).is_empty() {
+        section.report(Fault::new("says not when", "add `size: 100MiB` or `age: 24h`, or both"));
+    }
+    let size = section.optional("size", |field| limits::bytes(field, ROTATE_SIZE)).map(number);
+    let age = section.optional("age", |field| limits::time(field, ROTATE_AGE));
+    Some(Rotation { size, age })
+}
+
+fn stdout(section: &mut Section<'_, '_>) -> Option<Mode> {
+    section.optional("mode", stdout_mode).or(Some(Mode::Strict))
+}
+
+fn stdout_mode(field: &Field<'_>) -> Option<Mode> {
+    let mode = field.choice(&MODES)?;
+    if mode == Mode::Durable {
+        // Whoever reads it has it, on a disk or not.
+        field.report(Fault::new("cannot be `durable`: standard output is no disk", "write `strict`, or use `file`"));
+        return None;
+    }
+    Some(mode)
+}
+
+fn checkpoints(section: &mut Section<'_, '_>) -> Option<CheckpointConfig> {
+    let key_file = section.required("key_file", path);
+    let records =
+        section.optional("records", |field| limits::count(field, CHECKPOINT_RECORDS)).unwrap_or(DEFAULT_RECORDS);
+    let interval =
+        section.optional("interval", |field| limits::time(field, CHECKPOINT_INTERVAL)).unwrap_or(DEFAULT_INTERVAL);
+    let copy = section.optional("copy", path);
+    Some(CheckpointConfig { key_file: key_file?, records: number(records), interval, copy })
+}
+
+fn number(value: usize) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
+}

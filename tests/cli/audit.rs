@@ -1,0 +1,105 @@
+//! `toolgate audit`, over a trail that a real `serve` wrote.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustix::process::Signal;
+use serde_json::json;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+
+use super::support::{Files, Serving, ask, json as read, question, records, wait_for};
+
+/// A key pair made on the spot, as two files.
+fn keys(files: &Files) {
+    let private = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).unwrap();
+    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(private.as_ref()).unwrap();
+    // RFC 8410 §4: what stands before every public key of this kind.
+    let head = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+    let public = [head.as_slice(), pair.public_key().as_ref()].concat();
+    for (name, label, der) in
+        [("key.pem", "PRIVATE KEY", private.as_ref()), ("key.pub.pem", "PUBLIC KEY", public.as_slice())]
+    {
+        let text = format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der));
+        files.write(name, &text);
+    }
+}
+
+const SIGNED: &str = "  file: {path: audit/audit.jsonl}
+  checkpoints: {key_file: key.pem, records: 3, copy: audit/copy.jsonl}";
+
+#[tokio::test]
+async fn a_trail_verifies_over_restarts_and_files_and_not_when_it_was_changed() {
+    let files = Files::new();
+    keys(&files);
+    files.configure(&[("  file: {path: audit/audit.jsonl}", SIGNED)]);
+    let asked = question(&files.token("ada", "weather:read"), "get_forecast", &json!({"city": "Oslo"}));
+    let (path, moved) = (files.path("audit/audit.jsonl"), files.path("audit/audit.jsonl.1"));
+    for round in 0..2 {
+        let mut serving = Serving::start(&files, "toolgate.yaml");
+        let channel = serving.connect().await;
+        for _ in 0..5 {
+            assert_eq!(ask(&channel, &asked).await, "allow");
+        }
+        if round == 1 {
+            std::fs::rename(&path, &moved).unwrap();
+            serving.signal(Signal::HUP);
+            assert!(wait_for(|| path.exists()), "not opened again");
+            assert_eq!(ask(&channel, &asked).await, "allow");
+        }
+        serving.signal(Signal::TERM);
+        assert_eq!(serving.ended(), 0);
+    }
+    assert_eq!((records(&moved).len(), records(&path).len()), (10, 1));
+    let whole = ["audit", "verify", "audit/audit.jsonl.1", "audit/audit.jsonl"];
+    let keyed =
+        [&whole[..], &["--key", "key.pub.pem", "--checkpoints", "audit/copy.jsonl", "--format", "json"]].concat();
+    let ran = files.run(&keyed);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    let report = read(&ran.stdout);
+    assert_eq!(
+        (&report["ok"], &report["first"], &report["after_last_checkpoint"]),
+        (&json!(true), &json!(0), &json!(0))
+    );
+    let plain = files.run(&whole);
+    assert!(plain.code == 0 && plain.stdout.contains("ok: the chain holds; without a key"), "{plain:?}");
+
+    // Without the end of it, only the second place tells.
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.lines().next().unwrap().to_owned() + "\n").unwrap();
+    assert_eq!(files.run(&whole).code, 0);
+    let ran = files.run(&keyed);
+    assert_eq!((ran.code, &read(&ran.stdout)["findings"][0]["fault"]), (1, &json!("not_in_trail")), "{ran:?}");
+
+    std::fs::write(&path, text.replacen("\"decision\":\"allow\"", "\"decision\":\"deny\"", 1)).unwrap();
+    let ran = files.run(&whole);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stdout.contains("audit/audit.jsonl:3: record ") && ran.stdout.ends_with("not ok: 1 fault\n"),
+        "{ran:?}"
+    );
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(files.run(&["audit", "verify", "audit/audit.jsonl", "audit/audit.jsonl.1"]).code, 1, "another order");
+
+    for arguments in [
+        &["audit", "verify", "nowhere.jsonl"][..],
+        &["audit", "verify", "audit/audit.jsonl", "--key", "key.pem"],
+        &["audit", "verify"],
+    ] {
+        assert_eq!(files.run(arguments).code, 3, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_key_that_is_none_is_a_problem_of_the_configuration() {
+    let files = Files::new();
+    files.configure(&[("  file: {path: audit/audit.jsonl}", SIGNED)]);
+    files.write("key.pem", "nothing");
+    let ran = files.run(&["check"]);
+    assert_eq!(ran.code, 3);
+    assert!(
+        ran.stderr.contains("`key.pem` cannot be used: it is not a PEM file with one `PRIVATE KEY`"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("openssl genpkey -algorithm ed25519"), "{}", ran.stderr);
+}
