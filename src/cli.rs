@@ -3,8 +3,10 @@
 mod audit;
 mod check;
 mod explain;
+mod explanation;
 mod schema;
 mod serve;
+mod supposed;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -72,7 +72,7 @@ const NAME_GENERATED: &[&str] =
 
 /// What makes a principal out of claims that nobody signed, its one caller, and why there is no other.
 const BELIEVES: &[(&str, &str, &str)] = &[
-    ("suppose", "src/cli/explain.rs", "verifies nothing; `explain` alone calls it"),
+    ("suppose", "src/cli/supposed.rs", "verifies nothing; the commands that only ask what if call it"),
     ("introspected", "src/issuer/introspection.rs", "believes what it is given; the issuer's own answer alone is"),
 ];
 
@@ -98,7 +98,7 @@ fn proofs_are_made_in_one_place() {
 }
 
 #[test]
-fn only_explain_supposes() {
+fn claims_are_believed_in_one_place() {
     holds(supposes);
 }
 
@@ -475,12 +475,12 @@ fn a_forged_proof_is_found() {
 
 #[test]
 fn a_supposing_caller_is_found() {
-    let found = "src/decision.rs:1: `suppose` verifies nothing; `explain` alone calls it";
+    let found = "src/decision.rs:1: `suppose` verifies nothing; the commands that only ask what if call it";
     says(supposes, "src/decision.rs", "token::suppose(claims, rules, now)?", &[found]);
     let answer = "src/envoy/tokens.rs:1: `introspected` believes what it is given; the issuer's own answer alone is";
     says(supposes, "src/envoy/tokens.rs", "introspected(body, rules, now)?", &[answer]);
     says(supposes, "src/issuer/introspection.rs", "introspected(body, rules, now)?", &[]);
-    says(supposes, "src/cli/explain.rs", "suppose(claims, rules, now)?", &[]);
+    says(supposes, "src/cli/supposed.rs", "suppose(claims, rules, now)?", &[]);
     says(supposes, "src/token/verify.rs", "pub fn suppose(claims: &[u8]) {", &[]);
     says(supposes, "src/token.rs", "pub use verify::suppose;\n// suppose(claims)", &[]);
 }
