@@ -7,6 +7,7 @@ mod explanation;
 mod schema;
 mod serve;
 mod supposed;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -77,6 +78,9 @@ enum Command {
     /// Read the audit trail
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Get a server's tool catalogue, or see how much of one policies can read
+    #[command(subcommand)]
+    Tools(tools::Tools),
 }
 
 /// The configuration file, which every command reads.
@@ -104,6 +108,7 @@ pub fn run() -> Exit {
         Ok(Arguments { command: Command::Explain(command) }) => command.run(),
         Ok(Arguments { command: Command::Schema(command) }) => command.run(),
         Ok(Arguments { command: Command::Audit(command) }) => command.run(),
+        Ok(Arguments { command: Command::Tools(command) }) => command.run(),
         Err(error) => {
             // By itself the parser would end with 2, which here means a denial. What it cannot print nobody reads.
             let _ = error.print();

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! 3 wiring     main → cli → server, telemetry
-//! 2 adapters   envoy (gRPC) · issuer (key sets) · reload, config (files) · audit (sinks) · admin, metrics (HTTP)
+//! 2 adapters   envoy (gRPC) · issuer (key sets) · reload, config (files) · audit (sinks) · admin, metrics (HTTP) · pull
 //! 1 decision   decision → policy → (mcp, token) → json        pure: no I/O, no clock, no tokio
 //! 0 words      context, problem                               plain data
 //! ```
@@ -23,6 +23,7 @@ pub mod mcp;
 pub mod metrics;
 pub mod policy;
 pub mod problem;
+pub mod pull;
 pub mod reload;
 pub mod server;
 pub mod telemetry;

@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod serve;
 pub(crate) mod support;
+mod tools;
 
 use self::support::{Files, run, toolgate};
 
@@ -22,6 +23,9 @@ fn help_teaches() {
             &["order", "toolgate audit verify", "--key", "--checkpoints", "Exit codes: 0"],
         ),
         (&["schema", "--help"], &["Cedar schema", "toolgate schema -c", "Exit codes: 0"]),
+        (&["tools", "--help"], &["pull", "report"]),
+        (&["tools", "pull", "--help"], &["toolgate tools pull http", "TOOLGATE_TOKEN", "--protocol", "Exit codes: 0"]),
+        (&["tools", "report", "--help"], &["toolgate tools report", "--format", "Exit codes: 0"]),
     ] {
         let ran = run(toolgate(arguments));
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{arguments:?}");

@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["mcp", "token"],
     &["policy"],
     &["decision"],
-    &["admin", "audit", "clock", "config", "envoy", "issuer", "metrics", "reload"],
+    &["admin", "audit", "clock", "config", "envoy", "issuer", "metrics", "pull", "reload"],
     &["cli", "server", "telemetry"],
     &["lib", "main"],
 ];

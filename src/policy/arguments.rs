@@ -3,6 +3,8 @@
 //! Nothing is ever rounded or guessed. A schema that Cedar cannot express is not exposed, and says why; a value that
 //! does not fit its declared type is not representable, and says where.
 
+mod declared;
+
 use cedar_policy::RestrictedExpression;
 
 use crate::json::{Kind, Value, fold};
@@ -43,6 +45,8 @@ pub struct RecordType {
     pub fields: Vec<Field>,
     /// The declared members that they cannot, and why.
     pub hidden: Vec<Hidden>,
+    /// Why it is not known which members there are: only of a whole `inputSchema`. Then every argument is undeclared.
+    pub opaque: Option<Unexposed>,
 }
 
 /// One member of a record.
@@ -94,16 +98,6 @@ pub enum Unexposed {
     TooMany,
 }
 
-/// The way through one tool's schema.
-struct Trail<'d> {
-    /// What references start from.
-    root: Value<'d>,
-    /// The references that are being followed.
-    open: Vec<String>,
-    /// How many more members there may be.
-    left: usize,
-}
-
 /// The place of a value that is not representable as its declared type: a JSON pointer below `arguments`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unrepresentable {
@@ -112,29 +106,6 @@ pub struct Unrepresentable {
 }
 
 impl RecordType {
-    /// The type of the object schema `schema`, whose references are resolved against `root`.
-    pub fn from_schema(schema: Value<'_>, root: Value<'_>) -> Self {
-        Self::read(schema, &mut Trail { root, open: vec!["#".to_owned()], left: MAX_MEMBERS }, 0)
-    }
-
-    fn read(schema: Value<'_>, trail: &mut Trail<'_>, depth: usize) -> Self {
-        let mut record = Self::default();
-        for (name, member) in schema.get("properties").into_iter().flat_map(Value::members) {
-            match ArgumentType::from_schema(member, trail, depth) {
-                Ok((kind, nullable)) => {
-                    let required = !nullable
-                        && member.get("default").is_none()
-                        && schema
-                            .get("required")
-                            .is_some_and(|list| list.items().any(|item| item.as_str().as_deref() == Some(&*name)));
-                    record.fields.push(Field { name: name.into_owned(), kind, required });
-                }
-                Err(why) => record.hidden.push(Hidden { name: name.into_owned(), why }),
-            }
-        }
-        record
-    }
-
     /// Whether `path` names a member, or a member of a member, or a part of a text.
     pub fn declares(&self, path: &[&str]) -> bool {
         let Some((name, rest)) = path.split_first() else { return true };
@@ -204,7 +175,8 @@ impl RecordType {
         Ok(members)
     }
 
-    /// The pointers of the members of `object` that the type does not declare, at any depth; `*` stands for an index.
+    /// The pointers of what the type does not declare in `object`, at any depth, `*` for an index: members that it does not
+    /// have, and objects and arrays where it has something else, of whose inside nothing is declared.
     pub fn undeclared(&self, object: Value<'_>, at: &str, found: &mut Vec<String>) {
         for (name, value) in object.members() {
             let pointer = format!("{at}/{}", escaped(&name));
@@ -237,7 +209,7 @@ fn has_look_alike(object: Value<'_>, name: &str) -> bool {
 }
 
 /// A member's name as a segment of a JSON pointer (RFC 6901 §3).
-fn escaped(name: &str) -> String {
+pub(in crate::policy) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
@@ -252,70 +224,26 @@ impl ArgumentType {
     }
 
     fn undeclared(&self, value: Value<'_>, at: &str, found: &mut Vec<String>) {
+        let kind = value.kind();
         match self {
-            Self::Record(record) => record.undeclared(value, at, found),
-            Self::Set(kind) => {
-                for item in value.items() {
-                    kind.undeclared(item, &format!("{at}/*"), found);
-                }
+            Self::Record(record) if kind == Kind::Object => return record.undeclared(value, at, found),
+            Self::Set(items) if kind == Kind::Array => {
+                return value.items().for_each(|item| items.undeclared(item, &format!("{at}/*"), found));
             }
-            Self::String | Self::Bool | Self::Long | Self::Decimal | Self::Parts(_) => {}
-        }
-    }
-
-    /// The type that `schema` declares, and whether it also allows null.
-    fn from_schema(schema: Value<'_>, trail: &mut Trail<'_>, depth: usize) -> Result<(Self, bool), Unexposed> {
-        if depth > MAX_TYPE_DEPTH {
-            return Err(Unexposed::TooDeep);
-        }
-        trail.left = trail.left.checked_sub(1).ok_or(Unexposed::TooMany)?;
-        if let Some(reference) = schema.get("$ref") {
-            return Self::from_reference(reference, trail, depth);
-        }
-        if let Some(choices) = schema.get("anyOf").or_else(|| schema.get("oneOf")) {
-            let mut kinds = choices.items().filter(|choice| !is_null_schema(*choice));
-            let (Some(only), None) = (kinds.next(), kinds.next()) else { return Err(Unexposed::Union) };
-            let (kind, nullable) = Self::from_schema(only, trail, depth + 1)?;
-            return Ok((kind, nullable || choices.items().any(is_null_schema)));
-        }
-        if schema.get("allOf").is_some() {
-            return Err(Unexposed::Union);
-        }
-        let (name, nullable) = type_name(schema)?;
-        let kind = match name.as_str() {
-            "string" => Self::String,
-            "boolean" => Self::Bool,
-            "integer" => Self::Long,
-            "number" => Self::Decimal,
-            "array" => Self::set(schema, trail, depth)?,
-            "object" if schema.get("properties").is_some_and(|members| !members.is_empty()) => {
-                Self::Record(RecordType::read(schema, trail, depth + 1))
+            Self::Parts(parts) if kind == Kind::Array && parts.is_array() => {
+                return value.items().for_each(|item| Self::String.undeclared(item, &format!("{at}/*"), found));
             }
-            "object" => return Err(Unexposed::OpenObject),
-            _ => return Err(Unexposed::Untyped),
-        };
-        Ok((kind, nullable))
-    }
-
-    fn set(schema: Value<'_>, trail: &mut Trail<'_>, depth: usize) -> Result<Self, Unexposed> {
-        let items = schema.get("items").filter(|items| items.kind() == Kind::Object).ok_or(Unexposed::OpenArray)?;
-        match Self::from_schema(items, trail, depth + 1)? {
-            (kind, false) => Ok(Self::Set(Box::new(kind))),
-            (_, true) => Err(Unexposed::OpenArray),
+            Self::String
+            | Self::Bool
+            | Self::Long
+            | Self::Decimal
+            | Self::Set(_)
+            | Self::Record(_)
+            | Self::Parts(_) => {}
         }
-    }
-
-    fn from_reference(reference: Value<'_>, trail: &mut Trail<'_>, depth: usize) -> Result<(Self, bool), Unexposed> {
-        let text = reference.as_str().ok_or(Unexposed::Dangling)?;
-        let target = text.strip_prefix('#').and_then(|pointer| trail.root.pointer(pointer));
-        let target = target.ok_or(Unexposed::Dangling)?;
-        if trail.open.iter().any(|open| *open == text) {
-            return Err(Unexposed::Recursive);
+        if matches!(kind, Kind::Object | Kind::Array) {
+            found.push(at.to_owned());
         }
-        trail.open.push(text.into_owned());
-        let resolved = Self::from_schema(target, trail, depth + 1);
-        trail.open.pop();
-        resolved
     }
 
     fn value(
@@ -347,32 +275,4 @@ impl ArgumentType {
         }
         .ok_or_else(unfit)
     }
-}
-
-/// The one type that `schema` names, and whether null may stand in its place.
-fn type_name(schema: Value<'_>) -> Result<(String, bool), Unexposed> {
-    match schema.get("type") {
-        Some(name) if name.kind() == Kind::String => {
-            name.as_str().map(|text| (text.into_owned(), false)).ok_or(Unexposed::Untyped)
-        }
-        Some(names) => {
-            let names: Vec<_> = names.items().filter_map(Value::as_str).collect();
-            let mut others = names.iter().filter(|name| *name != "null");
-            match (others.next(), others.next()) {
-                (Some(only), None) => Ok((only.clone().into_owned(), names.len() > 1)),
-                (Some(_), Some(_)) => Err(Unexposed::Union),
-                (None, _) => Err(Unexposed::Untyped),
-            }
-        }
-        None => {
-            let strings = |list: Value<'_>| !list.is_empty() && list.items().all(|item| item.kind() == Kind::String);
-            let is_string = schema.get("enum").is_some_and(strings)
-                || schema.get("const").is_some_and(|c| c.kind() == Kind::String);
-            if is_string { Ok(("string".to_owned(), false)) } else { Err(Unexposed::Untyped) }
-        }
-    }
-}
-
-fn is_null_schema(schema: Value<'_>) -> bool {
-    schema.get("type").and_then(Value::as_str).as_deref() == Some("null")
 }

@@ -114,9 +114,10 @@ fn tools(text: &mut String, server: &ServerSchema<'_>) {
         if let Some(description) = &tool.description {
             put!(text, "@doc({})\n", quoted(description));
         }
-        if !tool.arguments.hidden.is_empty() {
-            let list: Vec<String> =
-                tool.arguments.hidden.iter().map(|hidden| format!("{}: {}", hidden.name, hidden.why)).collect();
+        let hidden = tool.arguments.hidden.iter().map(|hidden| format!("{}: {}", hidden.name, hidden.why));
+        let opaque = tool.arguments.opaque.map(|why| format!("no argument: {why}"));
+        let list: Vec<String> = opaque.into_iter().chain(hidden).collect();
+        if !list.is_empty() {
             put!(text, "@not_exposed({})\n", quoted(&list.join("; ")));
         }
         let mut context = String::new();

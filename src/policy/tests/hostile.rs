@@ -7,7 +7,7 @@ use std::time::Instant;
 use cedar_policy::Schema;
 use serde_json::{Value, json};
 
-use crate::policy::arguments::{ArgumentType, MAX_MEMBERS, MAX_TYPE_DEPTH, RecordType, Unexposed};
+use crate::policy::arguments::{ArgumentType, Hidden, MAX_MEMBERS, MAX_TYPE_DEPTH, RecordType, Unexposed};
 use crate::policy::bundle::Bundle;
 use crate::policy::catalog::{Catalog, CatalogError};
 use crate::policy::model::Maker;
@@ -188,6 +188,30 @@ fn references() {
     let twice = json!({"$defs": {"P": {"type": "object", "properties": {"x": {"type": "integer"}}}},
         "properties": {"from": {"$ref": "#/$defs/P"}, "to": {"$ref": "#/$defs/P"}}});
     assert_eq!(hidden(&twice), BTreeSet::new());
+}
+
+#[test]
+fn a_reference_in_the_place_of_the_whole() {
+    let one = json!({"type": "object", "required": ["x"], "properties": {"x": {"type": "integer"}, "next": {"$ref": "#/$defs/A"}}});
+    let found = arguments(&json!({"$ref": "#/$defs/B", "$defs": {"A": one, "B": {"$ref": "#/$defs/A"}}}));
+    assert_eq!((found.fields.len(), found.fields[0].required, found.opaque), (1, true, None));
+    assert_eq!(found.hidden, [Hidden { name: "next".to_owned(), why: Unexposed::Recursive }]);
+    for (schema, why) in [
+        (json!({"$ref": "#"}), Unexposed::Recursive),
+        (
+            json!({"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}}),
+            Unexposed::Recursive,
+        ),
+        (json!({"$ref": "#/$defs/A"}), Unexposed::Dangling),
+        (json!({"$ref": "https://example.com/schema"}), Unexposed::Dangling),
+        (json!({"anyOf": [{"type": "object", "properties": {"x": {"type": "integer"}}}]}), Unexposed::Union),
+        (json!({"allOf": [{"$ref": "#/$defs/A"}], "$defs": {"A": one}}), Unexposed::Union),
+    ] {
+        assert_eq!(arguments(&schema), RecordType { opaque: Some(why), ..RecordType::default() }, "{schema}");
+    }
+    for schema in [json!({}), json!({"type": "object"}), json!(true), json!({"properties": {}, "$ref": "#/none"})] {
+        assert_eq!(arguments(&schema), RecordType::default(), "{schema}");
+    }
 }
 
 #[test]

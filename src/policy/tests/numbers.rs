@@ -11,18 +11,22 @@ use crate::json::{Document, Limits};
 use crate::policy::Question;
 use crate::policy::arguments::RecordType;
 use crate::policy::evaluate::Refusal;
+use crate::policy::overlay::Overlay;
 use crate::policy::paths::Need;
 use crate::policy::stepup::Published;
 use crate::policy::subject::ScopeHierarchy;
 
 const CATALOG: &str = r#"{"tools": [{"name": "tool", "inputSchema": {"type": "object", "properties": {
-    "n": {"type": "integer"}, "d": {"type": "number"}, "s": {"type": "string"}, "b": {"type": "boolean"},
+    "n": {"type": "integer"}, "w": {"type": "number"}, "p": {"type": "string"}, "u": {"type": "string"}, "d": {"type": "number"}, "s": {"type": "string"}, "b": {"type": "boolean"},
     "list": {"type": "array", "items": {"type": "integer"}}, "names": {"type": "array", "items": {"type": "string"}},
     "rows": {"type": "array", "items": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}},
     "o": {"type": "object", "properties": {"n": {"type": "integer"}, "owner": {"type": "string"},
         "o": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}}}}}}]}"#;
 
-static SERVERS: LazyLock<Servers> = LazyLock::new(|| Servers::new(&[("s", Some(CATALOG), &[])]));
+static SERVERS: LazyLock<Servers> = LazyLock::new(|| {
+    let overlays = [("tool", "w", Overlay::Long), ("tool", "p", Overlay::Path), ("tool", "u", Overlay::Url)];
+    Servers::overlaid(&[("s", Some(CATALOG), &[])], &overlays)
+});
 
 /// What a call came to.
 #[derive(Debug, PartialEq)]
@@ -84,13 +88,17 @@ fn refused(arguments: &str, condition: &str, at: &str) {
     check(arguments, condition, Outcome::Argument(at.to_owned()));
 }
 
-/// The number `literal` is `value` exactly, or, without one, has no value as an integer.
+/// The number `literal` is `value` exactly, or, without one, has no value: as an integer, and as a number that an overlay
+/// says is one.
 #[track_caller]
 fn integer(literal: &str, value: Option<i128>) {
-    let arguments = format!(r#"{{"n":{literal}}}"#);
-    match value {
-        Some(value) => check(&arguments, &format!("context.arguments has n && context.arguments.n == {value}"), Allow),
-        None => refused(&arguments, "context.arguments has n && context.arguments.n == context.arguments.n", "/n"),
+    for name in ["n", "w"] {
+        let arguments = format!(r#"{{"{name}":{literal}}}"#);
+        let equals = |other: &str| format!("context.arguments has {name} && context.arguments.{name} == {other}");
+        match value {
+            Some(value) => check(&arguments, &equals(&value.to_string()), Allow),
+            None => refused(&arguments, &equals(&format!("context.arguments.{name}")), &format!("/{name}")),
+        }
     }
 }
 
@@ -235,6 +243,28 @@ fn the_count_of_an_array_is_refused_where_there_is_no_array() {
 }
 
 #[test]
+fn an_object_or_array_in_the_place_of_another_is_undeclared() {
+    for (arguments, undeclared) in [
+        (r#"{"o":[{"n":1}]}"#, "\"/o\""),
+        (r#"{"o":[]}"#, "\"/o\""),
+        (r#"{"o":{"o":[1]}}"#, "\"/o/o\""),
+        (r#"{"names":{"0":"x"}}"#, "\"/names\""),
+        (r#"{"names":["x",["y"]]}"#, "\"/names/*\""),
+        (r#"{"rows":{"n":1}}"#, "\"/rows\""),
+        (r#"{"rows":[[{"n":1}]]}"#, "\"/rows/*\""),
+        (r#"{"n":{"n":1},"s":[],"p":{},"u":["x"]}"#, "\"/n\", \"/s\", \"/p\", \"/u\""),
+        // Another scalar is not.
+        (r#"{"o":7,"names":"x","n":"1","s":null,"p":7,"rows":[null,1]}"#, ""),
+    ] {
+        let condition = match undeclared {
+            "" => "context.undeclared.isEmpty()".to_owned(),
+            some => format!("context.undeclared == [{some}]"),
+        };
+        check(arguments, &condition, Allow);
+    }
+}
+
+#[test]
 fn a_name_in_another_case_is_refused_where_the_argument_is_read() {
     for (arguments, condition, at) in [
         (r#"{"N":1}"#, "!(context.arguments has n)", "/n"),
@@ -316,7 +346,7 @@ fn escapes_of_cedars_json_are_no_values_of_other_types() {
     let extension = r#"{"__extn":{"fn":"ip","arg":"10.0.0.1"}}"#;
     let expression = r#"{"__expr":"principal"}"#;
     for escape in [entity, extension, expression] {
-        for name in ["n", "d", "s", "b", "list", "names"] {
+        for name in ["n", "w", "p", "u", "d", "s", "b", "list", "names", "rows"] {
             let reads = format!("context.arguments has {name} && context.arguments.{name} == context.arguments.{name}");
             refused(&format!(r#"{{"{name}":{escape}}}"#), &reads, &format!("/{name}"));
         }
@@ -325,7 +355,17 @@ fn escapes_of_cedars_json_are_no_values_of_other_types() {
             "context.arguments has names && context.arguments.names.isEmpty()",
             "/names",
         );
+        refused(
+            &format!(r#"{{"rows":[{escape}]}}"#),
+            "context.arguments has rows && context.arguments.rows.isEmpty()",
+            "/rows/n",
+        );
         let name = escape.split('"').nth(1).unwrap();
+        check(
+            &format!(r#"{{"rows":[{{"n":1,"x":{escape}}},{escape}],"names":[{escape}]}}"#),
+            &format!("context.undeclared == [\"/rows/*/x\", \"/rows/*/{name}\", \"/names/*\"]"),
+            Allow,
+        );
         let o = format!(r#"{{"o":{escape}}}"#);
         check(&o, "context.arguments has o && !(context.arguments has o.owner) && !(context.arguments has o.n)", Allow);
         check(&o, &format!("context.undeclared == [\"/o/{name}\"]"), Allow);
