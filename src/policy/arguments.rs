@@ -106,6 +106,20 @@ pub struct Unrepresentable {
 }
 
 impl RecordType {
+    /// What an overlay makes of the text that `path` names.
+    pub fn parts(&self, path: &[&str]) -> Option<Parts> {
+        let (name, rest) = path.split_first()?;
+        match &self.fields.iter().find(|field| field.name == *name)?.kind {
+            ArgumentType::Record(inner) => inner.parts(rest),
+            ArgumentType::Parts(parts) => rest.is_empty().then_some(*parts),
+            ArgumentType::String
+            | ArgumentType::Bool
+            | ArgumentType::Long
+            | ArgumentType::Decimal
+            | ArgumentType::Set(_) => None,
+        }
+    }
+
     /// Whether `path` names a member, or a member of a member, or a part of a text.
     pub fn declares(&self, path: &[&str]) -> bool {
         let Some((name, rest)) = path.split_first() else { return true };

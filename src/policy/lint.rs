@@ -9,6 +9,7 @@ use crate::policy::arguments::{ArgumentType, RecordType};
 use crate::policy::bundle::BundledPolicy;
 use crate::policy::catalog::CataloguedTool;
 use crate::policy::names::{EntityKind, any_tool, owned};
+use crate::policy::overlay::{Never, never};
 use crate::policy::schema::{SchemaInput, ServerSchema};
 use crate::problem::closest;
 
@@ -48,6 +49,11 @@ pub fn lint(policy: &BundledPolicy, known: &SchemaInput<'_>) -> Vec<Finding> {
         policy.policy.entity_literals().iter().filter_map(|literal| unknown_literal(literal, known)).collect();
     let scope = arguments_in_scope(&policy.policy.action_constraint(), known);
     findings.extend(policy.reads.context.each().iter().filter_map(|path| unknown_path(path, &scope, known)));
+    let overlaid = |path: &[&str]| scope.iter().find_map(|record| record.parts(path));
+    findings.extend(never(&policy.policy, &overlaid).into_iter().map(|never| {
+        let Never { literal: text, message, help } = never;
+        Finding { text, message, help }
+    }));
     let claims = known.claims.iter().map(|(name, _)| *name);
     let attributes: Vec<&str> = ENTITY_ATTRIBUTES.into_iter().chain(claims).collect();
     let unknown = policy.reads.attributes.iter().filter(|name| !attributes.contains(&name.as_str()));

@@ -4,11 +4,13 @@
 //! a policy can ask what a comparison of texts cannot answer. Of what can be read in more than one way there are no parts:
 //! such a value is not representable, and a call with it is denied where a policy reads the argument.
 
+mod literals;
 mod path;
 mod url;
 
 use cedar_policy::RestrictedExpression;
 
+pub use literals::{Never, never};
 pub use path::MAX_PATH;
 pub use url::MAX_URL;
 

@@ -198,6 +198,13 @@ fn policies_read_what_an_overlay_gives() {
     files.write("policies/forecast.cedar", &within.replace("within", "wihtin"));
     let ran = files.run(&["check"]);
     assert!(ran.code == 3 && ran.stderr.contains("did you mean `within`?"), "{}", ran.stderr);
+    files.write("policies/forecast.cedar", &within.replace("(\"/\")", "(\"/srv/\")"));
+    let ran = files.run(&["check"]);
+    for part in
+        ["`within` of `city` never has `/srv/`", "policies/forecast.cedar:4:", "^^^^^^^", "did you mean `/srv`?"]
+    {
+        assert!(ran.code == 3 && ran.stderr.contains(part), "no `{part}` in\n{}", ran.stderr);
+    }
 }
 
 /// One provider would see the other's tokens.

@@ -45,6 +45,11 @@ fn shared<'p>(paths: &'p [Cow<'_, str>]) -> Option<Vec<&'p str>> {
     Some(shared.unwrap_or_default())
 }
 
+/// Whether `text` is a path that has folders, and so can be one.
+pub(super) fn is_path(text: &str) -> bool {
+    folders(text).is_some()
+}
+
 /// The folders above `path`, from the outermost: of `/a/b/c` these are `/`, `/a` and `/a/b`; of `a/b` it is `a`, wherever the
 /// server starts from. `None` if the path can be read in more than one way.
 fn folders(path: &str) -> Option<Vec<&str>> {

@@ -62,6 +62,26 @@ fn shared(urls: &[(Url, String)]) -> Vec<&str> {
     shared.unwrap_or_default()
 }
 
+/// Whether `text` is a URL that has parts.
+pub(super) fn is_url(text: &str) -> bool {
+    canonical(text).is_some()
+}
+
+/// Whether `text` is the scheme of such a URL.
+pub(super) fn is_scheme(text: &str) -> bool {
+    SCHEMES.contains(&text)
+}
+
+/// Whether `text` is the host of such a URL, or a domain that one is in.
+pub(super) fn is_host(text: &str) -> bool {
+    canonical(&format!("https://{text}/")).is_some_and(|(_, host)| host == text)
+}
+
+/// Whether `text` is the path of such a URL.
+pub(super) fn is_path(text: &str) -> bool {
+    canonical(&format!("https://a{text}")).is_some_and(|(url, host)| host == "a" && url.path() == text)
+}
+
 /// `text` parsed, and its host, if it can be read in one way only.
 fn canonical(text: &str) -> Option<(Url, String)> {
     if text.len() > MAX_URL || text.bytes().any(|byte| !byte.is_ascii_graphic() || byte == b'\\') {

@@ -15,7 +15,7 @@ use crate::policy::names::{EntityKind, owned};
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 
 /// Names that end a string, a comment or a declaration somewhere, that are words of a language, or look like others.
-const NAMES: [&str; 34] = [
+const NAMES: [&str; 46] = [
     "\r\nentity Evil;\r\n",
     "\nentity Evil;",
     "\"; entity Evil; //",
@@ -44,6 +44,18 @@ const NAMES: [&str; 34] = [
     "`",
     "if",
     "in",
+    "is",
+    "has",
+    "like",
+    "true",
+    "null",
+    "type",
+    "entity",
+    "namespace",
+    "principal",
+    "context",
+    "Set",
+    "ipaddr",
     "permit",
     "Action",
     "__cedar",

@@ -12,6 +12,8 @@ use super::random::Random;
 use super::slicing::errors;
 use crate::json::{Document, Limits, Value};
 use crate::policy::arguments::RecordType;
+use crate::policy::catalog::Catalog;
+use crate::policy::overlay::{Overlay, Parts};
 use crate::policy::paths::{Need, Reads};
 
 const LIMITS: Limits = Limits { depth: 64, nodes: 10_000 };
@@ -176,6 +178,48 @@ fn check(seed: u64) {
     for (what, count) in [("reason", reasons), ("error", erring), ("smaller context", smaller)] {
         assert!(count > 3_000, "seed {seed}: {what} in {count} of 27,500");
     }
+}
+
+/// Of a path and a URL only the parts are made that are read, and each as in the whole.
+#[test]
+fn parts_are_made_as_they_are_read() {
+    let mut catalog = Catalog::parse(
+        br#"{"tools": [{"name": "t", "inputSchema": {"properties": {
+        "p": {"type": "string"}, "u": {"type": "string"}, "us": {"type": "array", "items": {"type": "string"}}}}}]}"#,
+    )
+    .unwrap();
+    let overlays = [("t", "p", Overlay::Path), ("t", "u", Overlay::Url), ("t", "us", Overlay::Url)];
+    assert_eq!(catalog.overlay(&overlays), []);
+    let record = &catalog.tools[0].arguments;
+    let text = r#"{"p":"/a/b/c","u":"https://a.example:81/x","us":["https://a.example/","http://b.example/"]}"#;
+    let document = Document::parse(text.as_bytes(), LIMITS).unwrap();
+    let conditions = |name: &str, member: &str| {
+        let whole = format!("context.arguments.{name}");
+        let part = format!("{whole}.{member}");
+        [
+            format!("{whole} has {member}"),
+            format!("{part} == {part} && [{part}].contains({part})"),
+            format!("(if {part} == 1 then {whole} else context.extra.{name}).{member} == {part}"),
+            format!("{whole} == {{{member}: {part}}}"),
+        ]
+    };
+    let mut smaller = 0;
+    for (name, members) in [("p", Parts::Path.members()), ("u", Parts::Url.members()), ("us", Parts::Urls.members())] {
+        for condition in members.iter().flat_map(|member| conditions(name, member)) {
+            let policy =
+                Policy::parse(None, format!("permit (principal, action, resource) when {{ {condition} }};")).unwrap();
+            let reads = Reads::of(&policy);
+            let set = PolicySet::from_policies([policy]).unwrap();
+            let objects = || [document.root(), document.root()];
+            let full = context(record, objects(), |_| Need::Whole);
+            let projected = context(record, objects(), |root| reads.context.need(root));
+            smaller += usize::from(full != projected);
+            let (full, projected) = (ask(&set, full), ask(&set, projected));
+            assert_eq!(full.decision(), projected.decision(), "{condition}");
+            assert_eq!(errors(&full), errors(&projected), "{condition}");
+        }
+    }
+    assert!(smaller > 20, "{smaller}");
 }
 
 #[test]
