@@ -219,6 +219,34 @@ def tokens() -> dict[str, object]:
     }
 
 
+def policies() -> dict[str, object]:
+    """What a decision costs by the number of policies, and what it takes to load them."""
+    loads = []
+    for count, tools in [(10_000, 1_000), (100_000, 1_000), (10_000, 10_000)]:
+        tool("policies-of", WORK / "policies", str(count), str(tools))
+        loads.append(json.loads(tool("load", WORK / "policies")))
+    shutil.rmtree(WORK / "policies")
+    decisions = json.loads(tool("policies", WORK / "policies"))
+    shutil.rmtree(WORK / "policies")
+    return {"policy_loads": loads, "policy_micros": decisions}
+
+
+def report_policies(figures: dict[str, object]) -> None:
+    print("\nCPU of one decision by the number of policies, from the parsed message to the answer, µs")
+    micros = dict(figures["policy_micros"])
+    unread = micros.pop("unread")
+    for series, row in micros.items():
+        shown = ", ".join(f"{int(size):,}: {value:.2f}" for size, value in row.items() if size != "ratio")
+        print(f"  {series:26} {shown}; ratio {row['ratio']:.3f}")
+    print("An argument of 250 KB that no policy reads: the strict reading of the message, and the decision with it, µs")
+    for name, row in unread.items():
+        print(f"  {name:26} {row['scan']:.1f} and {row['decision']:.1f}, ratio {row['ratio']:.3f}")
+    print("Loading: policies, tools, CPU seconds, resident MiB, its peak")
+    for row in figures["policy_loads"]:
+        print(f"  {row['policies']:7,} {row['tools']:7,} {row['cpu_seconds']:7.2f}", end=" ")
+        print(f"{row['resident_mib']:7.0f} {row['peak_mib']:7.0f}")
+
+
 def report_tokens(figures: dict[str, object]) -> None:
     print("\nCPU of a token that was never seen, µs: all of it, verification, the signature check alone")
     for algorithm, row in figures["cold_micros"].items():
@@ -281,9 +309,12 @@ def main() -> None:
     print(subprocess.run([TOOLS, "prepare", WORK], check=True, capture_output=True, text=True).stdout.strip())
     steps = json.loads(tool("steps", CONFIG, WORK))
     figures = tokens()
+    of_policies = policies()
     loads, allowed = measure(arguments.rounds, arguments.seconds)
     report(loads, steps, allowed)
     report_tokens(figures)
+    report_policies(of_policies)
+    figures |= of_policies
     result = {"loads": [summary(load) for load in loads], "steps_micros": steps, **figures}
     (WORK / "result.json").write_text(json.dumps(result, indent=2))
     if arguments.tokens:

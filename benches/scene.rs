@@ -54,7 +54,8 @@ pub(crate) fn claims_with(subject: &str, groups: usize) -> String {
     claims_of(subject, subject, &groups.join(","))
 }
 
-fn claims_of(subject: &str, id: &str, groups: &str) -> String {
+/// The same with these groups, as they stand in the array.
+pub(crate) fn claims_of(subject: &str, id: &str, groups: &str) -> String {
     let now = Clock::System.now().seconds();
     let (issued, expires) = (now - 60, now + 6 * 3600);
     format!(

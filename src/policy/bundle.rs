@@ -1,16 +1,18 @@
 //! Policy files, parsed and validated as one set. Nothing leaves here that strict validation has not passed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema};
+use cedar_policy::{ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet};
 
-use crate::policy::lint::Finding;
+use crate::policy::lint::{Finding, annotations};
 use crate::policy::names::EntityKind;
+use crate::policy::parts::Parts;
 use crate::policy::paths::Reads;
 use crate::policy::plan::PolicyIndex;
-use crate::policy::validate::{at_text, diagnosed, doubled, marked, validated, whole_file};
+use crate::policy::validate::{Findings, Origins, diagnosed, doubled, marked, validated, whole_file};
 use crate::problem::{Problem, Severity, Source};
 
 /// One file of policies.
@@ -61,39 +63,33 @@ struct ActionIndex {
 }
 
 impl Bundle {
-    /// Parses and validates `files` against `schema` and `lint`: a bundle if there is no error, and every problem of every file.
-    pub fn load(files: &[PolicyFile], schema: &Schema, lint: Lint<'_>) -> (Option<Self>, Vec<Problem>) {
+    /// Parses and validates `files` against `parts` of a schema and `lint`: a bundle if there is no error, and every problem of
+    /// every file.
+    pub fn load(files: &[PolicyFile], mut parts: Parts<'_>, lint: Lint<'_>) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut bundle = Self::default();
-        let mut set = PolicySet::new();
-        let mut origin: HashMap<PolicyId, &Source> = HashMap::new();
+        let mut origins = Origins::new();
         for file in files {
             for policy in parse(file, &mut problems) {
-                let id = policy.id().clone();
-                if origin.insert(id.clone(), &file.source).is_some() {
-                    problems.push(doubled(&file.source, &id));
-                    continue;
-                }
-                if let Err(error) = set.add(policy.clone()) {
-                    problems.push(whole_file(&file.source, error.to_string(), None));
-                }
-                match BundledPolicy::read(policy) {
-                    Ok(policy) => bundle.add(policy),
-                    Err(message) => problems.push(at_text(&file.source, "@max_age", message)),
+                match origins.entry(policy.id().clone()) {
+                    Entry::Occupied(_) => problems.push(doubled(&file.source, &policy)),
+                    Entry::Vacant(free) => {
+                        free.insert(&file.source);
+                        bundle.add(BundledPolicy::read(policy));
+                    }
                 }
             }
         }
-        let findings = bundle.policies.iter().filter_map(|policy| {
-            let source = origin.get(policy.policy.id())?;
-            let findings = lint(policy).into_iter().map(|finding| marked(source, policy, finding));
-            Some((policy.id.to_string(), findings.collect::<Vec<_>>())).filter(|(_, findings)| !findings.is_empty())
-        });
-        let findings: BTreeMap<String, Vec<Problem>> = findings.collect();
-        let said = validated(&bundle, &set, &origin, schema, findings.keys().cloned().collect());
-        // What Cedar found in the same place, it says better.
-        let unsaid = |finding: &Problem| !said.iter().any(|problem| problem.overlaps(finding));
-        problems.extend(findings.into_values().flatten().filter(unsaid));
-        problems.extend(said);
+        let mut findings = Findings::new();
+        for policy in bundle.iter() {
+            let Some(source) = origins.get(policy.policy.id()) else { continue };
+            let found = annotations(&policy.policy).into_iter().chain(lint(policy));
+            let found: Vec<Problem> = found.map(|finding| marked(source, policy, finding)).collect();
+            if !found.is_empty() {
+                findings.insert(policy.policy.id().clone(), found);
+            }
+        }
+        problems.extend(validated(&bundle, &origins, &mut parts, findings));
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
         (valid.then_some(bundle), problems)
     }
@@ -102,7 +98,7 @@ impl Bundle {
     #[cfg(test)]
     pub(in crate::policy) fn unchecked(policies: impl IntoIterator<Item = Policy>) -> Self {
         let mut bundle = Self::default();
-        policies.into_iter().for_each(|policy| bundle.add(BundledPolicy::read(policy).unwrap()));
+        policies.into_iter().for_each(|policy| bundle.add(BundledPolicy::read(policy)));
         bundle
     }
 
@@ -160,25 +156,20 @@ impl Bundle {
 }
 
 impl BundledPolicy {
-    fn read(policy: Policy) -> Result<Self, String> {
+    fn read(policy: Policy) -> Self {
         let text = |key| policy.annotation(key).map(str::to_owned);
-        let max_age = match policy.annotation("max_age") {
-            Some(seconds) => {
-                Some(seconds.parse().map_err(|_| format!("`@max_age` is `{seconds}`, not a number of seconds"))?)
-            }
-            None => None,
-        };
         let literals = policy.entity_literals();
         let scopes = literals.iter().filter(|uid| uid.type_name().basename() == EntityKind::Scope.as_str());
-        Ok(Self {
+        Self {
             id: Arc::from(AsRef::<str>::as_ref(policy.id())),
             advice: text("advice"),
             acr: text("acr"),
-            max_age,
+            // One that is no number is an error of its own.
+            max_age: policy.annotation("max_age").and_then(|seconds| seconds.parse().ok()),
             scopes: scopes.map(|uid| uid.id().unescaped().to_owned()).collect(),
             reads: Reads::of(&policy),
             policy,
-        })
+        }
     }
 
     /// Permit or forbid.

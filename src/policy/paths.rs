@@ -57,6 +57,16 @@ impl Paths {
         }
     }
 
+    /// Whether all of it is read as one value.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// The members that are named.
+    pub fn members(&self) -> impl Iterator<Item = &str> {
+        self.members.keys().map(String::as_str)
+    }
+
     /// Every path that is named, prefixes included.
     pub fn each(&self) -> Vec<Vec<&str>> {
         let mut all = Vec::new();

@@ -8,5 +8,6 @@ mod overlays;
 mod projection;
 pub(in crate::policy) mod random;
 mod slicing;
+mod validation;
 pub(in crate::policy) mod world;
 mod worlds;

@@ -16,8 +16,9 @@ use crate::json::Limits;
 use crate::policy::Engine;
 use crate::policy::bundle::{Bundle, PolicyFile};
 use crate::policy::catalog::Catalog;
-use crate::policy::lint::lint;
+use crate::policy::lint::Lints;
 use crate::policy::model::{Maker, MissingAction, ServerModel};
+use crate::policy::parts::Parts;
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
 use crate::problem::{Problem, Source};
@@ -141,7 +142,8 @@ pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, dige
             return None;
         }
     };
-    let (bundle, problems) = Bundle::load(&policies, &parsed, &|policy| lint(policy, &known));
+    let lints = Lints::new(&known);
+    let (bundle, problems) = Bundle::load(&policies, Parts::new(&text, &parsed), &|policy| lints.of(policy));
     reader.problems.extend(problems);
     let bundle = bundle.filter(|_| !reader.has_errors())?;
     let rules = match rules(&config, &catalogs, &nonces, bundle, &parsed, generation, digest) {

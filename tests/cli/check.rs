@@ -260,6 +260,159 @@ fn a_warning_is_shown_and_passes() {
     assert!(ran.stdout.contains("0 errors, 1 warning\n"), "{}", ran.stdout);
 }
 
+/// One policy for each mistake, what is marked, a part of what is said, and what was meant.
+const TYPOS: [(&str, &str, &str, &str); 14] = [
+    (
+        "permit (principal, action == Action::\"weather:get_forcast\", resource);",
+        "Action::\"weather:get_forcast\"",
+        "the catalogue of `weather` has no tool `get_forcast`",
+        "did you mean `get_forecast`?",
+    ),
+    (
+        "permit (principal, action == Action::\"resource/read\", resource);",
+        "Action::\"resource/read\"",
+        "unrecognized action `Action::\"resource/read\"`",
+        "did you mean `Action::\"resources/read\"`?",
+    ),
+    (
+        "permit (principal, action in Action::\"wether:*\", resource);",
+        "Action::\"wether:*\"",
+        "the id `wether:*` does not begin with the name of a server and a colon",
+        "did you mean `weather`?",
+    ),
+    (
+        "permit (principal, action in Action::\"tools/call\", resource == Tool::\"weather:delete_staton\");",
+        "Tool::\"weather:delete_staton\"",
+        "the catalogue of `weather` has no tool `delete_staton`",
+        "did you mean `delete_station`?",
+    ),
+    (
+        "permit (principal, action in Action::\"tools/call\", resource in Server::\"wether\");",
+        "Server::\"wether\"",
+        "there is no server `wether`",
+        "did you mean `weather`?",
+    ),
+    (
+        "permit (principal in Scope::\"weather:raed\", action, resource);",
+        "Scope::\"weather:raed\"",
+        "no server asks for the scope `weather:raed`",
+        "did you mean `weather:read`?",
+    ),
+    (
+        "permit (principal in Group::\"crop:weather:raed\", action, resource);",
+        "Group::\"crop:weather:raed\"",
+        "does not begin with the name of an issuer and a colon",
+        "did you mean `corp`?",
+    ),
+    (
+        "forbid (principal, action == Action::\"weather:get_forecast\", resource) when { context.arguments has dyas };",
+        "dyas",
+        "in the catalogue of `weather`, the tool `get_forecast` has no argument `dyas`",
+        "did you mean `days`?",
+    ),
+    (
+        "permit (principal, action == Action::\"weather:get_forecast\", resource) when { context.arguments.ctiy == \"ctiy\" };",
+        "context.arguments.ctiy",
+        "attribute `arguments.ctiy` in context for Action::\"weather:get_forecast\" not found",
+        "did you mean `city`?",
+    ),
+    (
+        "forbid (principal, action, resource) when { principal has departmnt };",
+        "departmnt",
+        "no principal and no resource has an attribute `departmnt`",
+        "did you mean `department`?",
+    ),
+    (
+        "@max_age(\"5m\")\nforbid (principal, action, resource);",
+        "@max_age(\"5m\")",
+        "`@max_age` is `5m`, not a number of seconds",
+        "write seconds",
+    ),
+    (
+        "@mode(\"shadw\")\npermit (principal, action, resource);",
+        "@mode(\"shadw\")",
+        "`@mode` is `shadw`",
+        "did you mean `shadow`?",
+    ),
+    (
+        "@advise(\"Ask an operator.\")\nforbid (principal, action, resource);",
+        "@advise(\"Ask an operator.\")",
+        "the annotation `@advise` means nothing",
+        "did you mean `@advice`?",
+    ),
+    (
+        "forbid (principal, action == Action::\"weather:drop_all\", resource);",
+        "Action::\"weather:drop_all\"",
+        "the catalogue of `weather` has no tool `drop_all`",
+        "",
+    ),
+];
+
+/// All at once, each once, each in its place, though the same words stand in comments and strings before it.
+#[test]
+fn a_typo_in_any_place_of_a_policy_is_an_error_in_its_place() {
+    let files = Files::new();
+    files.configure(&[("groups: /groups", "groups: /groups\n    claims: {department: {type: String}}")]);
+    let mut text = String::new();
+    for (number, (policy, marked, ..)) in TYPOS.iter().enumerate() {
+        text += &format!("// {marked}\n@id(\"p{number}\")\n{policy}\n");
+    }
+    files.write("policies/typos.cedar", &text);
+    let ran = files.run(&["check", "--format", "json"]);
+    let report = json(&ran.stdout);
+    let problems = report["problems"].as_array().unwrap();
+    for (number, (policy, marked, message, help)) in TYPOS.iter().enumerate() {
+        let of =
+            |problem: &&Value| problem["message"].as_str().unwrap().starts_with(&format!("for policy `p{number}`,"));
+        let found: Vec<&Value> = problems.iter().filter(of).collect();
+        let [problem] = found.as_slice() else { panic!("{policy}: {found:#?}\nin {problems:#?}") };
+        let own = text.find(policy).unwrap();
+        let start = own + policy.find(marked).unwrap();
+        let before = text.get(..start).unwrap();
+        let line = before.matches('\n').count() + 1;
+        let column = start - before.rfind('\n').unwrap();
+        let place = (problem["line"].as_u64().unwrap(), problem["column"].as_u64().unwrap());
+        assert_eq!(place, (line.try_into().unwrap(), column.try_into().unwrap()), "{policy}: {problem:#}");
+        assert_eq!(problem["severity"], "error", "{policy}");
+        assert!(problem["message"].as_str().unwrap().contains(message), "{problem:#}");
+        assert!(problem["help"].as_str().unwrap_or_default().contains(help), "{problem:#}");
+    }
+    assert_eq!((ran.code, problems.len()), (3, TYPOS.len()), "{problems:#?}");
+}
+
+/// What policies read of a tool must still be there, as it was, when its server publishes another catalogue.
+#[test]
+fn a_catalogue_that_drops_or_retypes_what_a_policy_reads_is_an_error() {
+    for (old, new, parts) in [
+        (
+            "get_forecast",
+            "forecast",
+            &["policy `forecast`", "the catalogue of `weather` has no tool `get_forecast`"][..],
+        ),
+        ("delete_station", "delete", &["policy `nothing-deleted`", "the catalogue of `weather` has no tool"]),
+        ("\"days\"", "\"span\"", &["policy `forecast`", "the catalogue of `weather`", "`get_forecast`", "`days`"]),
+        (
+            "\"days\": {\"type\": \"integer\"}",
+            "\"days\": {\"type\": \"string\"}",
+            &["policy `forecast`", "the catalogue of `weather` says so of `get_forecast`"],
+        ),
+        (
+            "\"days\": {\"type\": \"integer\"}",
+            "\"days\": {\"type\": [\"integer\", \"string\"]}",
+            &["policy `forecast`", "`days` is not exposed to policies"],
+        ),
+    ] {
+        let files = Files::new();
+        files.write("weather.json", &super::support::CATALOG.replace(old, new));
+        let ran = files.run(&["check"]);
+        assert_eq!(ran.code, 3, "{new}: {ran:?}");
+        for part in parts {
+            assert!(ran.stderr.contains(part), "{new}: no `{part}` in\n{}", ran.stderr);
+        }
+        assert!(ran.stderr.contains("1 error, 0 warnings"), "{new}: {}", ran.stderr);
+    }
+}
+
 /// Every configuration that ships must hold.
 #[test]
 fn the_examples_hold() {

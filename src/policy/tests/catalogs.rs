@@ -11,6 +11,7 @@ use crate::policy::catalog::{Catalog, CataloguedTool};
 use crate::policy::exposure::Exposure;
 use crate::policy::model::Maker;
 use crate::policy::names::{owned, quoted};
+use crate::policy::parts::Parts;
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::problem::Source;
 
@@ -46,7 +47,7 @@ fn real_catalogues() {
         let text = schema(&SchemaInput { servers, ..SchemaInput::default() });
         let (schema, _) = Schema::from_cedarschema_str(&text).unwrap();
         let policies: Vec<PolicyFile> = catalog.tools.iter().map(|tool| policy(server, tool)).collect();
-        let (bundle, problems) = Bundle::load(&policies, &schema, &|_| Vec::new());
+        let (bundle, problems) = Bundle::load(&policies, Parts::new(&text, &schema), &|_| Vec::new());
         let bundle = bundle.unwrap_or_else(|| panic!("{server}: {problems:#?}"));
         let model = Maker::new(&bundle, &schema).unwrap().server(server, Some(&catalog), &[]).unwrap();
         assert_eq!(model.catalogued_tools(), catalog.tools.len());

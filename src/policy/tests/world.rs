@@ -13,6 +13,7 @@ use crate::policy::bundle::{Bundle, PolicyFile};
 use crate::policy::catalog::Catalog;
 use crate::policy::model::{Maker, ServerModel};
 use crate::policy::overlay::Overlay;
+use crate::policy::parts::Parts;
 use crate::policy::query::RequestFacts;
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::{ScopeHierarchy, Subject};
@@ -34,6 +35,7 @@ const CLAIMS: [(&str, ClaimType); 4] = [
 pub(in crate::policy) struct Servers {
     servers: Vec<(&'static str, Option<Catalog>, Vec<String>)>,
     pub(in crate::policy) schema: Schema,
+    pub(in crate::policy) text: String,
 }
 
 /// Servers, and policies about them.
@@ -73,14 +75,14 @@ impl Servers {
             ..SchemaInput::default()
         });
         let (schema, _) = Schema::from_cedarschema_str(&text).expect(&text);
-        Self { servers, schema }
+        Self { servers, schema, text }
     }
 
     /// The policies among `policies` that are valid here, one policy each text.
     pub(in crate::policy) fn valid(&self, policies: Vec<String>) -> Vec<String> {
         let files: Vec<PolicyFile> =
             policies.iter().enumerate().map(|(at, text)| file(&at.to_string(), text)).collect();
-        let (_, problems) = Bundle::load(&files, &self.schema, &|_| Vec::new());
+        let (_, problems) = Bundle::load(&files, Parts::new(&self.text, &self.schema), &|_| Vec::new());
         let broken = problems.iter().filter(|problem| problem.severity == Severity::Error);
         let broken: Vec<&str> = broken.map(|problem| &*problem.source.name).collect();
         policies
@@ -95,7 +97,7 @@ impl Servers {
     #[track_caller]
     pub(in crate::policy) fn under(&self, policies: &[String]) -> World {
         let files: Vec<PolicyFile> = policies.iter().map(|text| file("policies.cedar", text)).collect();
-        let (bundle, problems) = Bundle::load(&files, &self.schema, &|_| Vec::new());
+        let (bundle, problems) = Bundle::load(&files, Parts::new(&self.text, &self.schema), &|_| Vec::new());
         let bundle = bundle.unwrap_or_else(|| panic!("{problems:#?}"));
         let mut maker = Maker::new(&bundle, &self.schema).unwrap();
         let servers = self
