@@ -12,7 +12,7 @@ use crate::policy::names::EntityKind;
 use crate::policy::parts::Parts;
 use crate::policy::paths::Reads;
 use crate::policy::plan::PolicyIndex;
-use crate::policy::validate::{Findings, Origins, diagnosed, doubled, marked, validated, whole_file};
+use crate::policy::validate::{Findings, Origins, Texts, diagnosed, doubled, validated, whole_file};
 use crate::problem::{Problem, Severity, Source};
 
 /// One file of policies.
@@ -65,14 +65,14 @@ struct ActionIndex {
 impl Bundle {
     /// Parses and validates `files` against `parts` of a schema and `lint`: a bundle if there is no error, and every problem of
     /// every file.
-    pub fn load(files: &[PolicyFile], mut parts: Parts<'_>, lint: Lint<'_>) -> (Option<Self>, Vec<Problem>) {
+    pub fn load(files: &[PolicyFile], parts: &mut Parts, lint: Lint<'_>) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut bundle = Self::default();
         let mut origins = Origins::new();
         for file in files {
             for policy in parse(file, &mut problems) {
                 match origins.entry(policy.id().clone()) {
-                    Entry::Occupied(_) => problems.push(doubled(&file.source, &policy)),
+                    Entry::Occupied(_) => problems.push(doubled(&file.source, policy.id())),
                     Entry::Vacant(free) => {
                         free.insert(&file.source);
                         bundle.add(BundledPolicy::read(policy));
@@ -81,15 +81,17 @@ impl Bundle {
             }
         }
         let mut findings = Findings::new();
+        let mut texts: HashMap<&str, Texts<'_>> = HashMap::new();
         for policy in bundle.iter() {
             let Some(source) = origins.get(policy.policy.id()) else { continue };
-            let found = annotations(&policy.policy).into_iter().chain(lint(policy));
-            let found: Vec<Problem> = found.map(|finding| marked(source, policy, finding)).collect();
-            if !found.is_empty() {
-                findings.insert(policy.policy.id().clone(), found);
+            let found: Vec<Finding> = annotations(&policy.policy).into_iter().chain(lint(policy)).collect();
+            if let (false, Some(file)) = (found.is_empty(), files.iter().find(|file| file.source.name == source.name)) {
+                let id = policy.policy.id();
+                let texts = texts.entry(&file.name).or_insert_with(|| Texts::of(file));
+                findings.insert(id.clone(), found.into_iter().map(|finding| texts.marked(id, finding)).collect());
             }
         }
-        problems.extend(validated(&bundle, &origins, &mut parts, findings));
+        problems.extend(validated(&bundle, &origins, parts, findings));
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
         (valid.then_some(bundle), problems)
     }
@@ -157,7 +159,9 @@ impl Bundle {
 
 impl BundledPolicy {
     fn read(policy: Policy) -> Self {
-        let text = |key| policy.annotation(key).map(str::to_owned);
+        // Cedar parses each name that it is asked for.
+        let annotations: HashMap<&str, &str> = policy.annotations().collect();
+        let text = |key| annotations.get(key).map(|&value| value.to_owned());
         let literals = policy.entity_literals();
         let scopes = literals.iter().filter(|uid| uid.type_name().basename() == EntityKind::Scope.as_str());
         Self {
@@ -165,7 +169,7 @@ impl BundledPolicy {
             advice: text("advice"),
             acr: text("acr"),
             // One that is no number is an error of its own.
-            max_age: policy.annotation("max_age").and_then(|seconds| seconds.parse().ok()),
+            max_age: annotations.get("max_age").and_then(|seconds| seconds.parse().ok()),
             scopes: scopes.map(|uid| uid.id().unescaped().to_owned()).collect(),
             reads: Reads::of(&policy),
             policy,
@@ -182,7 +186,8 @@ impl BundledPolicy {
 fn parse(file: &PolicyFile, problems: &mut Vec<Problem>) -> Vec<Policy> {
     let source = &file.source;
     let set = match PolicySet::from_str(&source.text) {
-        Ok(set) => set,
+        // Without its text: each policy would keep a copy, and have it parsed again whenever its tree is wanted.
+        Ok(set) => PolicySet::from(set.as_ref().clone()),
         Err(errors) => {
             problems.extend(errors.iter().map(|error| diagnosed(source, error, Severity::Error)));
             return Vec::new();
@@ -206,13 +211,13 @@ fn parse(file: &PolicyFile, problems: &mut Vec<Problem>) -> Vec<Policy> {
 }
 
 /// Cedar numbers the policies of a text `policy0`, `policy1`, ….
-fn position(policy: &Policy) -> usize {
+pub(in crate::policy) fn position(policy: &Policy) -> usize {
     AsRef::<str>::as_ref(policy.id()).trim_start_matches("policy").parse().unwrap_or(usize::MAX)
 }
 
-fn id_of(policy: &Policy, file: &str) -> PolicyId {
-    match policy.annotation("id").filter(|id| !id.is_empty()) {
-        Some(id) => PolicyId::new(id),
+pub(in crate::policy) fn id_of(policy: &Policy, file: &str) -> PolicyId {
+    match policy.annotations().find(|(name, id)| *name == "id" && !id.is_empty()) {
+        Some((_, id)) => PolicyId::new(id),
         None => PolicyId::new(format!("{file}#{}", position(policy) + 1)),
     }
 }

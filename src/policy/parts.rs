@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cedar_policy::{ActionConstraint, EntityUid, Schema, SchemaFragment};
+use serde_json::{Map, Value};
 
 use crate::policy::bundle::BundledPolicy;
 use crate::policy::names::EntityKind;
@@ -16,21 +17,21 @@ use crate::policy::names::EntityKind;
 /// The members of a context that are the same for every tool.
 const COMMON: [&str; 3] = ["token", "request", "undeclared"];
 
-/// A generated schema, as a whole and by declaration.
+/// A schema, as a whole and by declaration.
 #[derive(Debug)]
-pub struct Parts<'a> {
-    whole: &'a Schema,
-    /// Everything but actions; absent if the text is not the generator's, and then there are no parts.
+pub struct Parts {
+    whole: Schema,
+    /// Everything but actions; absent if the schema cannot be taken apart, and then there are no parts.
     types: Option<SchemaFragment>,
-    /// The declarations of actions; one may declare several.
-    declarations: Vec<&'a str>,
+    /// The declarations of actions, in Cedar's JSON: to read that again costs a tenth of reading the text.
+    declarations: Vec<(String, Value)>,
     actions: HashMap<EntityUid, Action>,
     /// The actions that are in a group.
     members: HashMap<EntityUid, Vec<EntityUid>>,
     known: HashMap<Asked, Part>,
 }
 
-/// Where an action is declared, and the groups that it is in.
+/// Which declaration is that of an action, and the groups that it is in.
 #[derive(Debug)]
 struct Action {
     declaration: usize,
@@ -59,9 +60,17 @@ struct Asked {
     named: BTreeSet<EntityUid>,
 }
 
-impl<'a> Parts<'a> {
-    /// The parts of the schema that [`crate::policy::schema::schema`] wrote as `text`, and that was parsed as `whole`.
-    pub fn new(text: &'a str, whole: &'a Schema) -> Self {
+impl Parts {
+    /// The schema `text` and its parts.
+    ///
+    /// # Errors
+    /// What Cedar says of a text that is no valid schema.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let fragment = match SchemaFragment::from_cedarschema_str(text) {
+            Ok((fragment, _)) => fragment,
+            Err(error) => return Err(error.to_string()),
+        };
+        let whole = Schema::from_schema_fragments([fragment.clone()]).map_err(|error| error.to_string())?;
         let mut parts = Self {
             whole,
             types: None,
@@ -70,25 +79,38 @@ impl<'a> Parts<'a> {
             members: HashMap::new(),
             known: HashMap::new(),
         };
-        let (declarations, types): (Vec<_>, Vec<_>) =
-            text.split("\n\n").map(|text| (text, declared(text))).partition(|(_, names)| !names.is_empty());
-        let types: Vec<&str> = types.into_iter().map(|(text, _)| text).collect();
-        let Ok((types, _)) = SchemaFragment::from_cedarschema_str(&types.join("\n\n")) else { return parts };
-        let Ok(hierarchy) = whole.action_entities() else { return parts };
-        for (text, names) in declarations {
-            for uid in names {
-                let groups: BTreeSet<EntityUid> = hierarchy.ancestors(&uid).into_iter().flatten().cloned().collect();
-                for group in &groups {
-                    parts.members.entry(group.clone()).or_default().push(uid.clone());
-                }
-                let is_tool = text.contains("\n    \"arguments\": ");
-                let (declaration, groups) = (parts.declarations.len(), Arc::new(groups));
-                parts.actions.insert(uid, Action { declaration, groups, is_tool });
+        parts.types = parts.take_apart(fragment);
+        Ok(parts)
+    }
+
+    /// The schema without parts, for tests of what parts must not change.
+    #[cfg(test)]
+    pub(in crate::policy) fn only_whole(text: &str) -> Self {
+        Self { types: None, ..Self::new(text).unwrap() }
+    }
+
+    /// The whole schema.
+    pub fn whole(&self) -> &Schema {
+        &self.whole
+    }
+
+    /// Notes each action of `fragment`, and leaves the types.
+    fn take_apart(&mut self, fragment: SchemaFragment) -> Option<SchemaFragment> {
+        let mut json = fragment.to_json_value().ok()?;
+        let hierarchy = self.whole.action_entities().ok()?;
+        let actions = json.pointer_mut("/")?.get_mut("actions")?.as_object_mut()?;
+        for (name, declaration) in std::mem::take(actions) {
+            let uid = EntityKind::Action.uid(&name);
+            let groups: BTreeSet<EntityUid> = hierarchy.ancestors(&uid).into_iter().flatten().cloned().collect();
+            for group in &groups {
+                self.members.entry(group.clone()).or_default().push(uid.clone());
             }
-            parts.declarations.push(text);
+            let is_tool = declaration.pointer("/appliesTo/context/attributes/arguments").is_some();
+            let action = Action { declaration: self.declarations.len(), groups: Arc::new(groups), is_tool };
+            self.actions.insert(uid, action);
+            self.declarations.push((name, declaration));
         }
-        parts.types = Some(types);
-        parts
+        SchemaFragment::from_json_value(json).ok()
     }
 
     /// The part that concerns `policy`.
@@ -165,58 +187,15 @@ impl<'a> Parts<'a> {
     /// The schema of one part: the whole one if Cedar refuses the part, which a part of a valid schema gives no reason for.
     pub fn schema(&self, part: &Part) -> Schema {
         let of = |part: &BTreeSet<usize>| {
-            let text: Vec<&str> = part.iter().filter_map(|&at| self.declarations.get(at).copied()).collect();
-            let (actions, _) = SchemaFragment::from_cedarschema_str(&text.join("\n\n")).ok()?;
+            let actions: Map<String, Value> =
+                part.iter().filter_map(|&at| self.declarations.get(at).cloned()).collect();
+            let json = serde_json::json!({"": {"entityTypes": {}, "actions": actions}});
+            let actions = SchemaFragment::from_json_value(json).ok()?;
             Schema::from_schema_fragments([self.types.clone()?, actions]).ok()
         };
         match part {
             Part::Whole => self.whole.clone(),
             Part::Of(part) => of(part).unwrap_or_else(|| self.whole.clone()),
-        }
-    }
-}
-
-/// The actions that one declaration of the generated text declares; none if it declares something else.
-fn declared(text: &str) -> Vec<EntityUid> {
-    let line = text.lines().find_map(|line| line.strip_prefix("action "));
-    let Some(mut rest) = line else { return Vec::new() };
-    let mut names = Vec::new();
-    while let Some(length) = quoted_length(rest) {
-        let (name, behind) = rest.split_at(length);
-        names.extend(format!("{}::{name}", EntityKind::Action.as_str()).parse::<EntityUid>());
-        rest = behind.trim_start_matches(", ");
-    }
-    names
-}
-
-/// The length of the string literal that `text` begins with, quotes included.
-fn quoted_length(text: &str) -> Option<usize> {
-    let inner = text.strip_prefix('"')?;
-    let mut is_escaped = false;
-    let end = inner.char_indices().find(|(_, char)| {
-        let ends = *char == '"' && !is_escaped;
-        is_escaped = *char == '\\' && !is_escaped;
-        ends
-    });
-    end.map(|(at, _)| at + 2)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_a_declaration() {
-        for (text, names) in [
-            ("action \"a\" in [Action::\"b\"];", &["a"][..]),
-            ("@doc(\"x\")\naction \"a\", \"b:c\" in [Action::\"d\"] appliesTo {", &["a", "b:c"]),
-            ("action \"a\\\"b\\\\\" appliesTo {", &["a\"b\\"]),
-            ("entity User in [Group];", &[]),
-            ("@doc(\"action \\\"x\\\"\")\nentity User;", &[]),
-            ("// comment", &[]),
-        ] {
-            let expected: Vec<EntityUid> = names.iter().map(|name| EntityKind::Action.uid(name)).collect();
-            assert_eq!(declared(text), expected, "{text}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
+use std::str::FromStr;
 
 use cedar_policy::{
     ActionConstraint, Effect, Policy, PolicyId, PolicySet, ValidationError, ValidationMode, ValidationResult,
@@ -10,7 +11,7 @@ use cedar_policy::{
 };
 use miette::Diagnostic;
 
-use crate::policy::bundle::{Bundle, BundledPolicy};
+use crate::policy::bundle::{Bundle, BundledPolicy, PolicyFile, id_of, position};
 use crate::policy::lint::{Finding, What};
 use crate::policy::parts::{Part, Parts};
 use crate::policy::place;
@@ -36,7 +37,7 @@ struct Said {
 pub(in crate::policy) fn validated(
     bundle: &Bundle,
     origins: &Origins<'_>,
-    parts: &mut Parts<'_>,
+    parts: &mut Parts,
     findings: Findings,
 ) -> Vec<Problem> {
     let is_faulty = |found: &[Problem]| found.iter().any(|problem| problem.severity == Severity::Error);
@@ -154,31 +155,61 @@ pub(in crate::policy) fn diagnosed(source: &Source, error: &dyn Diagnostic, seve
     Problem { severity, source: source.clone(), span, message: error.to_string(), help }
 }
 
-pub(in crate::policy) fn doubled(source: &Source, policy: &Policy) -> Problem {
-    let message = format!("two policies have the id `{}`", policy.id());
+/// The second of two policies with one id, which the second says itself or not at all.
+pub(in crate::policy) fn doubled(source: &Source, id: &PolicyId) -> Problem {
+    let said = format!("\"{id}\"");
+    let message = format!("two policies have the id `{id}`");
     let help = Some("ids name policies in the audit record: give each its own".to_owned());
-    let span = place(source, policy, &What::Annotation("id".to_owned()));
+    let span = source.text.rfind(&said).map(|start| start..start + said.len());
     Problem { severity: Severity::Error, source: source.clone(), span, message, help }
 }
 
-/// A finding in its place in the policy's text.
-pub(in crate::policy) fn marked(source: &Source, policy: &BundledPolicy, finding: Finding) -> Problem {
-    let message = format!("for policy `{}`, {}", policy.id, finding.message);
-    let span = place(source, &policy.policy, &finding.what);
-    Problem { severity: finding.severity, source: source.clone(), span, message, help: finding.help }
+/// The texts of the policies of one file, each with its id. Cedar keeps none, to save memory: what is wrong with a file has it
+/// read once more.
+#[derive(Debug)]
+pub(in crate::policy) struct Texts<'a> {
+    source: &'a Source,
+    places: HashMap<PolicyId, Range<usize>>,
 }
 
-/// The place of `what` in the file of `policy`. Of two policies whose texts are the same the first is shown.
-pub(in crate::policy) fn place(source: &Source, policy: &Policy, what: &What) -> Option<Range<usize>> {
-    let text = policy.to_string();
-    let start = source.text.find(&text)?;
-    let inner = match what {
-        What::Attribute(name) => place::attribute(&text, name),
-        What::Literal(literal) => place::literal(&text, literal),
-        What::Annotation(name) => place::annotation(&text, name),
-    };
-    let inner = inner.unwrap_or(0..text.len());
-    Some(start + inner.start..start + inner.end)
+impl<'a> Texts<'a> {
+    /// The texts of `file`, which can be parsed.
+    pub(in crate::policy) fn of(file: &'a PolicyFile) -> Self {
+        let source = &file.source;
+        let mut policies: Vec<Policy> =
+            PolicySet::from_str(&source.text).iter().flat_map(PolicySet::policies).cloned().collect();
+        policies.sort_by_key(position);
+        let (mut places, mut from) = (HashMap::new(), 0);
+        for policy in policies {
+            let text = policy.to_string();
+            let found = source.text.get(from..).and_then(|rest| rest.find(&text));
+            if let Some(start) = found.map(|at| from + at) {
+                from = start + text.len();
+                places.entry(id_of(&policy, &file.name)).or_insert(start..from);
+            }
+        }
+        Self { source, places }
+    }
+
+    /// A finding in its place.
+    pub(in crate::policy) fn marked(&self, id: &PolicyId, finding: Finding) -> Problem {
+        let message = format!("for policy `{id}`, {}", finding.message);
+        let span = self.place(id, &finding.what);
+        Problem { severity: finding.severity, source: self.source.clone(), span, message, help: finding.help }
+    }
+
+    /// The place of `what` in the policy `id`: all of the policy, if it says it in another way.
+    fn place(&self, id: &PolicyId, what: &What) -> Option<Range<usize>> {
+        let own = self.places.get(id)?;
+        let text = self.source.text.get(own.clone())?;
+        let inner = match what {
+            What::Attribute(name) => place::attribute(text, name),
+            What::Literal(literal) => place::literal(text, literal),
+            What::Annotation(name) => place::annotation(text, name),
+        };
+        let inner = inner.unwrap_or(0..text.len());
+        Some(own.start + inner.start..own.start + inner.end)
+    }
 }
 
 pub(in crate::policy) fn whole_file(source: &Source, message: String, help: Option<&str>) -> Problem {

@@ -133,8 +133,8 @@ pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, dige
         has_client_address: config.client_address.is_some(),
     };
     let text = schema(&known);
-    let parsed = match Schema::from_cedarschema_str(&text) {
-        Ok((schema, _)) => schema,
+    let mut parts = match Parts::new(&text) {
+        Ok(parts) => parts,
         Err(error) => {
             let help = "a name in a tool catalogue cannot be expressed; correct its entry or leave it out";
             let source = Source::new("(generated schema)", text);
@@ -143,10 +143,10 @@ pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, dige
         }
     };
     let lints = Lints::new(&known);
-    let (bundle, problems) = Bundle::load(&policies, Parts::new(&text, &parsed), &|policy| lints.of(policy));
+    let (bundle, problems) = Bundle::load(&policies, &mut parts, &|policy| lints.of(policy));
     reader.problems.extend(problems);
     let bundle = bundle.filter(|_| !reader.has_errors())?;
-    let rules = match rules(&config, &catalogs, &nonces, bundle, &parsed, generation, digest) {
+    let rules = match rules(&config, &catalogs, &nonces, bundle, parts.whole(), generation, digest) {
         Ok(rules) => Rules { revocations, ..rules },
         Err(error) => {
             reader.error(&source, error.to_string(), None);

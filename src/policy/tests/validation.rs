@@ -117,8 +117,8 @@ fn policy(random: &mut Random, number: usize) -> String {
 }
 
 /// The problems of one policy as a user sees them, in an order of their own.
-fn problems(files: &[PolicyFile], parts: Parts<'_>) -> Vec<String> {
-    let (_, problems) = Bundle::load(files, parts, &|_| Vec::new());
+fn problems(files: &[PolicyFile], mut parts: Parts) -> Vec<String> {
+    let (_, problems) = Bundle::load(files, &mut parts, &|_| Vec::new());
     let said = |problem: &Problem| {
         let Problem { severity, source, span, message, help } = problem;
         format!("{} {span:?} {severity:?} {message} {help:?}", source.name)
@@ -138,8 +138,8 @@ fn check(seed: u64) {
             PolicyFile { source: Source::new(name.as_str(), text.as_str()), name }
         };
         let files: Vec<PolicyFile> = texts.iter().enumerate().map(file).collect();
-        let in_parts = problems(&files, Parts::new(&servers.text, &servers.schema));
-        assert_eq!(in_parts, problems(&files, Parts::new("", &servers.schema)), "{round}: {texts:#?}");
+        let in_parts = problems(&files, Parts::new(&servers.text).unwrap());
+        assert_eq!(in_parts, problems(&files, Parts::only_whole(&servers.text)), "{round}: {texts:#?}");
         let faulty = |at: usize| in_parts.iter().any(|problem| problem.starts_with(&format!("{at}.cedar")));
         for at in 0..texts.len() {
             *(if faulty(at) { &mut broken } else { &mut valid }) += 1;
@@ -147,7 +147,7 @@ fn check(seed: u64) {
         let lone: Vec<String> =
             texts.iter().enumerate().filter(|(at, _)| !faulty(*at)).map(|(_, t)| t.clone()).collect();
         let world = servers.under(&lone);
-        let mut parts = Parts::new(&servers.text, &servers.schema);
+        let mut parts = Parts::new(&servers.text).unwrap();
         narrow += world.engine.bundle().iter().filter(|policy| parts.of(policy) != Part::Whole).count();
     }
     assert!(valid > 200 && broken > 200, "{valid} valid, {broken} broken");
@@ -172,7 +172,7 @@ fn a_policy_on_one_tool_needs_little() {
         @id(\"c\") permit (principal, action in Action::\"files:*\", resource) when { context.arguments has path };
         @id(\"d\") permit (principal, action in Action::\"mcp\", resource) when { context has arguments.path };";
     let world = servers.under(&[text.to_owned()]);
-    let mut parts = Parts::new(&servers.text, &servers.schema);
+    let mut parts = Parts::new(&servers.text).unwrap();
     let sizes: Vec<Option<usize>> = world
         .engine
         .bundle()

@@ -82,7 +82,7 @@ impl Servers {
     pub(in crate::policy) fn valid(&self, policies: Vec<String>) -> Vec<String> {
         let files: Vec<PolicyFile> =
             policies.iter().enumerate().map(|(at, text)| file(&at.to_string(), text)).collect();
-        let (_, problems) = Bundle::load(&files, Parts::new(&self.text, &self.schema), &|_| Vec::new());
+        let (_, problems) = Bundle::load(&files, &mut Parts::new(&self.text).unwrap(), &|_| Vec::new());
         let broken = problems.iter().filter(|problem| problem.severity == Severity::Error);
         let broken: Vec<&str> = broken.map(|problem| &*problem.source.name).collect();
         policies
@@ -97,7 +97,7 @@ impl Servers {
     #[track_caller]
     pub(in crate::policy) fn under(&self, policies: &[String]) -> World {
         let files: Vec<PolicyFile> = policies.iter().map(|text| file("policies.cedar", text)).collect();
-        let (bundle, problems) = Bundle::load(&files, Parts::new(&self.text, &self.schema), &|_| Vec::new());
+        let (bundle, problems) = Bundle::load(&files, &mut Parts::new(&self.text).unwrap(), &|_| Vec::new());
         let bundle = bundle.unwrap_or_else(|| panic!("{problems:#?}"));
         let mut maker = Maker::new(&bundle, &self.schema).unwrap();
         let servers = self
