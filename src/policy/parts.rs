@@ -89,9 +89,9 @@ impl Parts {
         Self { types: None, ..Self::new(text).unwrap() }
     }
 
-    /// The whole schema.
-    pub fn whole(&self) -> &Schema {
-        &self.whole
+    /// The whole schema; the parts go.
+    pub fn into_whole(self) -> Schema {
+        self.whole
     }
 
     /// Notes each action of `fragment`, and leaves the types.

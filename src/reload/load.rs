@@ -146,7 +146,7 @@ pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, dige
     let (bundle, problems) = Bundle::load(&policies, &mut parts, &|policy| lints.of(policy));
     reader.problems.extend(problems);
     let bundle = bundle.filter(|_| !reader.has_errors())?;
-    let rules = match rules(&config, &catalogs, &nonces, bundle, parts.whole(), generation, digest) {
+    let rules = match rules(&config, &catalogs, &nonces, bundle, &parts.into_whole(), generation, digest) {
         Ok(rules) => Rules { revocations, ..rules },
         Err(error) => {
             reader.error(&source, error.to_string(), None);
