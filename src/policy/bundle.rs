@@ -1,16 +1,20 @@
 //! Policy files, parsed and validated as one set. Nothing leaves here that strict validation has not passed.
 
+mod parse;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema};
+use cedar_policy::{ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema, Template};
 
+use self::parse::{Statement, parse};
+use crate::policy::groups::GroupHierarchy;
+use crate::policy::links::{LinkFile, link, specimen, unlinked};
 use crate::policy::lint::Finding;
 use crate::policy::names::EntityKind;
 use crate::policy::paths::Reads;
 use crate::policy::plan::PolicyIndex;
-use crate::policy::validate::{at_text, diagnosed, doubled, marked, validated, whole_file};
+use crate::policy::validate::{Origin, at_text, doubled, marked, validated, whole_file};
 use crate::problem::{Problem, Severity, Source};
 
 /// One file of policies.
@@ -28,6 +32,8 @@ pub struct Bundle {
     policies: Vec<BundledPolicy>,
     by_id: HashMap<PolicyId, PolicyIndex>,
     actions: ActionIndex,
+    templates: HashMap<PolicyId, Template>,
+    groups: GroupHierarchy,
 }
 
 /// What finds names in a policy that nothing has.
@@ -50,6 +56,8 @@ pub struct BundledPolicy {
     pub scopes: Vec<String>,
     /// What its conditions read.
     pub reads: Reads,
+    /// Of a link, what it puts into the slots of its template, where all the rest of it stands.
+    pub link: Option<Vec<EntityUid>>,
 }
 
 /// Policies by what their scope says of the action.
@@ -61,35 +69,46 @@ struct ActionIndex {
 }
 
 impl Bundle {
-    /// Parses and validates `files` against `schema` and `lint`: a bundle if there is no error, and every problem of every file.
-    pub fn load(files: &[PolicyFile], schema: &Schema, lint: Lint<'_>) -> (Option<Self>, Vec<Problem>) {
+    /// Parses and validates `files` and the links of their templates against `schema` and `lint`: a bundle if there is no
+    /// error, and every problem of every file.
+    pub fn load(
+        files: &[PolicyFile],
+        links: Option<&LinkFile>,
+        schema: &Schema,
+        lint: Lint<'_>,
+    ) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut bundle = Self::default();
         let mut set = PolicySet::new();
-        let mut origin: HashMap<PolicyId, &Source> = HashMap::new();
+        let mut origin: HashMap<PolicyId, Origin<'_>> = HashMap::new();
         for file in files {
-            for policy in parse(file, &mut problems) {
-                let id = policy.id().clone();
-                if origin.insert(id.clone(), &file.source).is_some() {
+            for statement in parse(file, &mut problems) {
+                let id = statement.id().clone();
+                let from = Origin { source: &file.source, link: None, effect: statement.effect() };
+                if origin.insert(id.clone(), from).is_some() {
                     problems.push(doubled(&file.source, &id));
                     continue;
                 }
-                if let Err(error) = set.add(policy.clone()) {
-                    problems.push(whole_file(&file.source, error.to_string(), None));
+                if let Err(error) = statement.add(&mut set) {
+                    problems.push(whole_file(&file.source, error, None));
                 }
-                match BundledPolicy::read(policy) {
-                    Ok(policy) => bundle.add(policy),
-                    Err(message) => problems.push(at_text(&file.source, "@max_age", message)),
+                match statement {
+                    Statement::Template(template) => drop(bundle.templates.insert(id, template)),
+                    Statement::Policy(policy) => match BundledPolicy::read(policy) {
+                        Ok(policy) => bundle.add(policy),
+                        Err(message) => problems.push(at_text(&file.source, "@max_age", message)),
+                    },
                 }
             }
         }
-        let findings = bundle.policies.iter().filter_map(|policy| {
-            let source = origin.get(policy.policy.id())?;
-            let findings = lint(policy).into_iter().map(|finding| marked(source, policy, finding));
+        let specimens = bundle.link(&mut set, links, &mut origin, &mut problems);
+        let findings = bundle.policies.iter().chain(specimens.values()).filter_map(|policy| {
+            let from = origin.get(policy.policy.id())?;
+            let findings = lint(policy).into_iter().map(|finding| marked(from, policy, finding));
             Some((policy.id.to_string(), findings.collect::<Vec<_>>())).filter(|(_, findings)| !findings.is_empty())
         });
         let findings: BTreeMap<String, Vec<Problem>> = findings.collect();
-        let said = validated(&bundle, &set, &origin, schema, findings.keys().cloned().collect());
+        let said = validated(&set, &origin, schema, findings.keys().cloned().collect());
         // What Cedar found in the same place, it says better.
         let unsaid = |finding: &Problem| !said.iter().any(|problem| problem.overlaps(finding));
         problems.extend(findings.into_values().flatten().filter(unsaid));
@@ -98,12 +117,68 @@ impl Bundle {
         (valid.then_some(bundle), problems)
     }
 
+    /// Links the templates as `file` says, in `set` too. Returns a specimen of each template: what its links share.
+    fn link<'f>(
+        &mut self,
+        set: &mut PolicySet,
+        file: Option<&'f LinkFile>,
+        origin: &mut HashMap<PolicyId, Origin<'f>>,
+        problems: &mut Vec<Problem>,
+    ) -> HashMap<PolicyId, BundledPolicy> {
+        let mut templates: Vec<(&Source, &Template)> = Vec::new();
+        let mut specimens = HashMap::new();
+        for (id, template) in &self.templates {
+            let Some(source) = origin.get(id).map(|from| from.source) else { continue };
+            templates.push((source, template));
+            match specimen(template).map(BundledPolicy::read) {
+                Some(Ok(read)) => drop(specimens.insert(id.clone(), BundledPolicy { link: None, ..read })),
+                Some(Err(message)) => problems.push(at_text(source, "@max_age", message)),
+                None => problems.push(whole_file(source, format!("the template `{id}` cannot be linked"), None)),
+            }
+        }
+        unlinked(&templates, file, problems);
+        let Some(file) = file else { return specimens };
+        for (policy, link) in link(set, file, problems) {
+            let from = Origin { source: &file.source, link: Some(link), effect: policy.effect() };
+            origin.insert(policy.id().clone(), from);
+            if let Some(specimen) = policy.template_id().and_then(|id| specimens.get(id)) {
+                self.add(specimen.linked(policy));
+            }
+        }
+        specimens
+    }
+
     /// Policies as they are, for tests of what comes after validation.
     #[cfg(test)]
-    pub(in crate::policy) fn unchecked(policies: impl IntoIterator<Item = Policy>) -> Self {
-        let mut bundle = Self::default();
-        policies.into_iter().for_each(|policy| bundle.add(BundledPolicy::read(policy).unwrap()));
+    pub(in crate::policy) fn unchecked(set: &PolicySet) -> Self {
+        let templates = set.templates().map(|template| (template.id().clone(), template.clone())).collect();
+        let mut bundle = Self { templates, ..Self::default() };
+        let read = |policy: Policy| BundledPolicy::read(policy).unwrap();
+        let specimens: HashMap<&PolicyId, BundledPolicy> =
+            set.templates().map(|template| (template.id(), read(specimen(template).unwrap()))).collect();
+        for policy in set.policies() {
+            bundle.add(match policy.template_id() {
+                None => read(policy.clone()),
+                Some(id) => specimens[id].linked(policy.clone()),
+            });
+        }
         bundle
+    }
+
+    /// The same policies over groups that are in groups.
+    #[must_use]
+    pub fn in_groups(self, groups: GroupHierarchy) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// Which groups are in which.
+    pub fn groups(&self) -> &GroupHierarchy {
+        &self.groups
+    }
+
+    /// The templates that links are of.
+    pub fn templates(&self) -> &HashMap<PolicyId, Template> {
+        &self.templates
     }
 
     fn add(&mut self, policy: BundledPolicy) {
@@ -168,17 +243,31 @@ impl BundledPolicy {
             }
             None => None,
         };
-        let literals = policy.entity_literals();
-        let scopes = literals.iter().filter(|uid| uid.type_name().basename() == EntityKind::Scope.as_str());
         Ok(Self {
             id: Arc::from(AsRef::<str>::as_ref(policy.id())),
             advice: text("advice"),
             acr: text("acr"),
             max_age,
-            scopes: scopes.map(|uid| uid.id().unescaped().to_owned()).collect(),
+            scopes: scopes(&policy.entity_literals()),
             reads: Reads::of(&policy),
+            link: policy.template_links().map(|values| values.into_values().collect()),
             policy,
         })
+    }
+
+    /// `policy`, of whose template this is a specimen. Its literals are the template's, without what is in the slots.
+    fn linked(&self, policy: Policy) -> Self {
+        let link: Vec<EntityUid> = policy.template_links().into_iter().flat_map(HashMap::into_values).collect();
+        Self {
+            id: Arc::from(AsRef::<str>::as_ref(policy.id())),
+            advice: self.advice.clone(),
+            acr: self.acr.clone(),
+            max_age: self.max_age,
+            scopes: self.scopes.iter().cloned().chain(scopes(&link)).collect(),
+            reads: self.reads.clone(),
+            link: Some(link),
+            policy,
+        }
     }
 
     /// Permit or forbid.
@@ -187,41 +276,8 @@ impl BundledPolicy {
     }
 }
 
-/// The policies of one file, each under its `@id`, or under the file's name and its position.
-fn parse(file: &PolicyFile, problems: &mut Vec<Problem>) -> Vec<Policy> {
-    let source = &file.source;
-    let set = match PolicySet::from_str(&source.text) {
-        Ok(set) => set,
-        Err(errors) => {
-            problems.extend(errors.iter().map(|error| diagnosed(source, error, Severity::Error)));
-            return Vec::new();
-        }
-    };
-    if let Some(template) = set.templates().next() {
-        let message = format!("policy `{}` is a template; linked templates cannot be used yet", template.id());
-        problems.push(whole_file(source, message, Some("write the principal or resource into the policy")));
-    }
-    // A file caught in the middle of being written is empty; taking it as "no policies" would drop its forbids.
-    if set.is_empty() {
-        problems.push(whole_file(
-            source,
-            "the file holds no policy".to_owned(),
-            Some("delete the file if that is what you mean"),
-        ));
-    }
-    let mut policies: Vec<&Policy> = set.policies().collect();
-    policies.sort_by_key(|policy| position(policy));
-    policies.into_iter().map(|policy| policy.new_id(id_of(policy, &file.name))).collect()
-}
-
-/// Cedar numbers the policies of a text `policy0`, `policy1`, ….
-fn position(policy: &Policy) -> usize {
-    AsRef::<str>::as_ref(policy.id()).trim_start_matches("policy").parse().unwrap_or(usize::MAX)
-}
-
-fn id_of(policy: &Policy, file: &str) -> PolicyId {
-    match policy.annotation("id").filter(|id| !id.is_empty()) {
-        Some(id) => PolicyId::new(id),
-        None => PolicyId::new(format!("{file}#{}", position(policy) + 1)),
-    }
+/// The scopes among `literals`.
+fn scopes(literals: &[EntityUid]) -> Vec<String> {
+    let scopes = literals.iter().filter(|uid| uid.type_name().basename() == EntityKind::Scope.as_str());
+    scopes.map(|uid| uid.id().unescaped().to_owned()).collect()
 }

@@ -45,6 +45,10 @@ const ENTITY_ATTRIBUTES: [&str; 12] = [
 
 /// Everything that `policy` names and that does not exist.
 pub fn lint(policy: &BundledPolicy, known: &SchemaInput<'_>) -> Vec<Finding> {
+    if let Some(values) = &policy.link {
+        // The rest of a link is its template's, and said of that.
+        return values.iter().filter_map(|value| unknown_value(value, known)).collect();
+    }
     let mut findings: Vec<Finding> =
         policy.policy.entity_literals().iter().filter_map(|literal| unknown_literal(literal, known)).collect();
     let scope = arguments_in_scope(&policy.policy.action_constraint(), known);
@@ -87,7 +91,18 @@ fn unknown_literal(literal: &EntityUid, known: &SchemaInput<'_>) -> Option<Findi
     }
 }
 
-fn owner(literal: &EntityUid, id: &str, owners: &[&str], what: &str) -> Option<Finding> {
+/// A value of a link that names nothing: the validator looks at the types of these alone.
+fn unknown_value(value: &EntityUid, known: &SchemaInput<'_>) -> Option<Finding> {
+    let (id, servers) = (value.id().unescaped(), known.servers.iter().map(|server| server.name));
+    if value.type_name().basename() != EntityKind::Server.as_str() {
+        return unknown_literal(value, known);
+    }
+    let message = format!("there is no server `{id}`");
+    (!servers.clone().any(|name| name == id)).then(|| finding(value.to_string(), message, id, servers))
+}
+
+/// Whether the id of `literal` belongs to one of `owners`.
+pub(in crate::policy) fn owner(literal: &EntityUid, id: &str, owners: &[&str], what: &str) -> Option<Finding> {
     let (owner, _) = id.split_once(':').unwrap_or((id, ""));
     if id.contains(':') && owners.contains(&owner) {
         return None;
