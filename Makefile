@@ -19,7 +19,7 @@ test: unit e2e ## everything: the Rust suite, then the real Envoy and real MCP c
 unit: ## the Rust suite
 	cargo test --locked
 
-mutants: ## whether a test notices each guard of the token path that is switched off; half an hour; ARGS="--only jws" picks
+mutants: ## whether a test notices each guard of tokens and policies that is switched off; forty minutes; ARGS="--only jws" picks
 	python3 scripts/mutants.py --target target/mutants $(ARGS)
 
 e2e: build tools ## the real Envoy and real MCP clients only; ARGS="-k denied" picks

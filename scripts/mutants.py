@@ -1,4 +1,4 @@
-"""Switches off one guard of the token path after another, and tells whether a test notices.
+"""Switches off one guard of the token path or of the policies after another, and tells whether a test notices.
 
     python3 scripts/mutants.py [--target FOLDER] [--only WORD] [--list] [--batch N] [--lock FILE]
 
@@ -175,22 +175,26 @@ def judge(tree: Tree, mutant: Mutant, binary: Path, problem: str) -> Result:
 
 
 def judge_all(tree: Tree, mutants: list[Mutant], scratch: Path, size: int, lock: Path | None) -> Iterator[Result]:
-    """Batch after batch, and before the first the tree as it is, whose attacks must pass."""
-    whole: Path | None = scratch / "whole"
+    """Batch after batch, and before the first of each kind the tree as it is, whose tests must pass."""
+    seen: set[str] = set()
     for batch in batches(mutants, size):
+        kind, whole = batch[0].kind, scratch / "whole"
+        is_first = kind not in seen
+        seen.add(kind)
         with locked(lock):
             problem = ""
-            if whole:
-                tree.list_modules(needed_only=True)
-                problem = tree.build("attacks", whole)
+            if is_first:
+                tree.list_modules(needed_only=kind == "attacks")
+                problem = tree.build(kind, whole)
             built = [] if problem else list(build_batch(tree, batch, scratch))
         if problem:
             raise SystemExit(problem)
-        if whole:
-            passes, said = run(tree, whole, "attacks::")
-            if not passes:
-                raise SystemExit(f"the attacks fail as it is:\n{said}")
-            whole = None
+        if is_first:
+            tests = {"attacks::"} if kind == "attacks" else {m.test for m in mutants if m.kind == kind}
+            for test in sorted(tests):
+                passes, said = run(tree, whole, test)
+                if not passes:
+                    raise SystemExit(f"{test} fails as it is:\n{said}")
         for mutant, binary, problem in built:
             yield judge(tree, mutant, binary, problem)
 

@@ -8,6 +8,7 @@ mod introspection;
 mod issuer;
 mod limits;
 mod listen;
+mod policies;
 mod reader;
 mod revocations;
 mod sender;
@@ -15,8 +16,6 @@ mod server;
 mod values;
 mod yaml;
 
-use std::fmt;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -26,6 +25,7 @@ pub use introspection::{CredentialConfig, IntrospectionConfig};
 pub use issuer::{IssuerConfig, KeySource};
 pub use limits::LimitsConfig;
 pub use listen::{Address, GrpcListener, Listen};
+pub use policies::{groups, links};
 use reader::{Fault, Field, Reader, Section, suggest};
 pub use revocations::revocations;
 pub use sender::DpopConfig;
@@ -33,6 +33,7 @@ pub use server::{Matching, OverlayConfig, Resource, ServerConfig};
 use values::quoted;
 
 use crate::decision::ClientAddress;
+pub use crate::problem::Spanned;
 use crate::problem::{Problem, Source, closest};
 
 /// A whole configuration. Made only by [`parse`].
@@ -56,28 +57,6 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Where decisions are recorded.
     pub audit: AuditConfig,
-}
-
-/// A value and where it was written, as byte offsets into the file.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Spanned<T> {
-    /// The value.
-    pub value: T,
-    /// Its place.
-    pub span: Range<usize>,
-}
-
-/// The value alone: what else changes in a file does not change it.
-impl<T: fmt::Debug> fmt::Debug for Spanned<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.value.fmt(f)
-    }
-}
-
-impl Spanned<&str> {
-    fn to_owned(&self) -> Spanned<String> {
-        Spanned { value: self.value.to_owned(), span: self.span.clone() }
-    }
 }
 
 /// Reads a configuration: as much of it as can be made out, and every problem. It is fit for use only without any; with

@@ -8,6 +8,8 @@ pub mod bundle;
 pub mod catalog;
 pub mod evaluate;
 pub mod exposure;
+pub mod groups;
+pub mod links;
 pub mod lint;
 pub mod model;
 pub mod names;

@@ -3,6 +3,7 @@
 mod render;
 mod suggest;
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,6 +23,29 @@ impl Source {
     /// A source from its name and text.
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
         Self { name: name.into(), text: text.into() }
+    }
+}
+
+/// A value and where it was written, as byte offsets into the file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub span: Range<usize>,
+}
+
+/// The value alone: what else changes in a file does not change it.
+impl<T: fmt::Debug> fmt::Debug for Spanned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
+    }
+}
+
+impl Spanned<&str> {
+    /// The same with text of its own.
+    pub fn to_owned(&self) -> Spanned<String> {
+        Spanned { value: self.value.to_owned(), span: self.span.clone() }
     }
 }
 

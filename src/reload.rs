@@ -10,6 +10,7 @@ mod gather;
 pub mod generation;
 pub mod load;
 mod overlays;
+mod policies;
 mod view;
 mod watch;
 

@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod explain;
+mod links;
 mod serve;
 pub(crate) mod support;
 mod tools;

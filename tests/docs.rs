@@ -23,6 +23,11 @@ fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
 
 /// The problems of `policies` in the place of the fixture's own.
 fn problems_of(policies: &str) -> Vec<Problem> {
+    problems_beside(policies, &[])
+}
+
+/// The same with those of `others` beside them that say in their first line what they are called: `# policies/links.yaml`.
+fn problems_beside(policies: &str, others: &[&str]) -> Vec<Problem> {
     let folder = tempfile::tempdir().unwrap();
     let examples = root("examples/envoy");
     let config = page("tests/fixtures/docs/toolgate.yaml")
@@ -32,6 +37,11 @@ fn problems_of(policies: &str) -> Vec<Problem> {
     std::fs::write(folder.path().join("toolgate.yaml"), config).unwrap();
     std::fs::create_dir(folder.path().join("policies")).unwrap();
     std::fs::write(folder.path().join("policies/shown.cedar"), policies).unwrap();
+    for other in others {
+        if let Some(name) = other.lines().next().and_then(|line| line.strip_prefix("# ")) {
+            std::fs::write(folder.path().join(name), other).unwrap();
+        }
+    }
     match load(&folder.path().join("toolgate.yaml")) {
         Ok(loaded) => loaded.warnings,
         Err(failure) => failure.problems,
@@ -44,7 +54,7 @@ fn the_policies_shown_load() {
         let text = page(path);
         let shown = blocks(&text, "cedar");
         assert!(shown.len() >= at_least, "{path}: {}", shown.len());
-        let problems = problems_of(&shown.join("\n"));
+        let problems = problems_beside(&shown.join("\n"), &blocks(&text, "yaml"));
         assert!(problems.is_empty(), "{path}\n{}", render(&problems, false));
     }
     let wrong = problems_of("permit (principal, action, resource is Toool);");

@@ -156,6 +156,69 @@ fn a_policy_that_goes_is_gone() {
     assert_eq!(gated.ask(&gated.forecast()), "policy_denied");
 }
 
+/// A call of `delete_station` by somebody in `groups`, with a token that is remembered after the first.
+fn deletion(gated: &Gated, groups: &[&str]) -> CheckRequest {
+    let token = gated.files.token_with("ada", "weather:read", &json!({"groups": groups}));
+    question(&token, "delete_station", &json!({"station": "oslo"}))
+}
+
+/// Which groups a token names is a fact of the token; which groups these are in is one of the rules, and read on every request.
+#[test]
+fn groups_in_groups_hold_for_remembered_tokens() {
+    let gated = Gated::new();
+    std::fs::remove_file(gated.files.path("policies/stations.cedar")).unwrap();
+    let operators = "@id(\"operators\")\npermit (principal in Group::\"corp:operators\", action in Action::\"weather:*\", resource);";
+    gated.files.write("policies/operators.cedar", operators);
+    assert_eq!(gated.look(), 2, "{:?}", gated.gate.live.failure());
+    let asked = deletion(&gated, &["night"]);
+    assert_eq!(gated.ask(&asked), "policy_denied");
+    for (generation, hierarchy, expected) in [
+        (
+            3,
+            "Group::\"corp:night\": [Group::\"corp:shift\"]\nGroup::\"corp:shift\": [Group::\"corp:operators\"]\n",
+            "allow",
+        ),
+        (4, "Group::\"corp:night\": [Group::\"corp:shift\"]\n", "policy_denied"),
+        (5, "Group::\"corp:night\": [Group::\"corp:operators\"]\n", "allow"),
+        (5, "Group::\"corp:night\": [Group::\"corp:night\"]\n", "allow"),
+        (6, "{}\n", "policy_denied"),
+        (6, "", "policy_denied"),
+    ] {
+        gated.files.write("policies/entities.yaml", hierarchy);
+        assert_eq!(gated.look(), generation, "{hierarchy}");
+        assert_eq!(gated.ask(&asked), expected, "{hierarchy}");
+    }
+    gated.metric("toolgate_token_cache_total{result=\"miss\"} 1");
+}
+
+#[test]
+fn links_come_and_go_with_their_file() {
+    let gated = Gated::new();
+    std::fs::remove_file(gated.files.path("policies/stations.cedar")).unwrap();
+    let template = "@id(\"may-delete\")\npermit (principal in ?principal, action == Action::\"weather:delete_station\", resource);";
+    gated.files.write("policies/delete.cedar", template);
+    assert_eq!(gated.look(), 2, "{:?}", gated.gate.live.failure());
+    let asked = deletion(&gated, &["operators"]);
+    assert_eq!(gated.ask(&asked), "policy_denied");
+    for (generation, links, expected) in [
+        (3, "- {template: may-delete, id: operators-delete, principal: Group::\"corp:operators\"}\n", "allow"),
+        (3, "- {template: may-delete, id: operators-delete, principal: Group::\"crop:operators\"}\n", "allow"),
+        (4, "- {template: may-delete, id: others-delete, principal: Group::\"corp:others\"}\n", "policy_denied"),
+        (5, "- {template: may-delete, id: ada-deletes, principal: User::\"corp:ada\"}\n", "allow"),
+    ] {
+        gated.files.write("policies/links.yaml", links);
+        assert_eq!(gated.look(), generation, "{links}");
+        assert_eq!(gated.ask(&asked), expected, "{links}");
+    }
+    assert_eq!(
+        gated.gate.live.current().rules.engine.bundle().iter().filter(|policy| &*policy.id == "ada-deletes").count(),
+        1
+    );
+    std::fs::remove_file(gated.files.path("policies/links.yaml")).unwrap();
+    assert_eq!(gated.look(), 6);
+    assert_eq!(gated.ask(&asked), "policy_denied");
+}
+
 /// A catalogue, its schema and the policies on it change together or not at all.
 #[test]
 fn a_catalogue_and_its_policies_are_one() {

@@ -14,12 +14,18 @@ use crate::problem::{Problem, Severity, Source, closest};
 #[derive(Debug)]
 pub(super) struct Reader<'s> {
     pub(super) source: &'s Source,
+    /// What the whole of the file is called in a sentence.
+    what: &'static str,
     problems: RefCell<Vec<Problem>>,
 }
 
 impl<'s> Reader<'s> {
     pub(super) fn new(source: &'s Source) -> Self {
-        Self { source, problems: RefCell::default() }
+        Self::of(source, "the configuration")
+    }
+
+    pub(super) fn of(source: &'s Source, what: &'static str) -> Self {
+        Self { source, what, problems: RefCell::default() }
     }
 
     pub(super) fn report(&self, span: Option<Range<usize>>, message: String, help: String) {
@@ -66,8 +72,13 @@ impl<'a> Field<'a> {
     }
 
     fn report_at(&self, span: &Range<usize>, path: &str, fault: Fault) {
-        let subject = if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") };
+        let subject = if path.is_empty() { self.reader.what.to_owned() } else { format!("`{path}`") };
         self.reader.report(Some(span.clone()), format!("{subject} {}", fault.what), fault.help);
+    }
+
+    /// How many problems there are so far, of this field and all others.
+    pub(super) fn problems(&self) -> usize {
+        self.reader.problems.borrow().len()
     }
 
     /// `value` with this field's place.

@@ -197,8 +197,9 @@ impl Known {
         let subject = &self.caller.subject;
         let (parents, stores) = (subject.parents().len(), subject.remembered().max(1));
         let fixed = OVERHEAD.saturating_add(self.length).saturating_add(parents.saturating_mul(PARENT));
-        let store = STORE.saturating_add(parents.saturating_mul(STORED_PARENT));
-        u32::try_from(fixed.saturating_add(stores.saturating_mul(store))).unwrap_or(u32::MAX)
+        let stored = stores.saturating_mul(parents).saturating_add(subject.inherited()).saturating_mul(STORED_PARENT);
+        let stores = stores.saturating_mul(STORE).saturating_add(stored);
+        u32::try_from(fixed.saturating_add(stores)).unwrap_or(u32::MAX)
     }
 
     /// Whether the key that verified it still holds.

@@ -1,18 +1,21 @@
 //! Policy files, parsed and validated as one set. Nothing leaves here that strict validation has not passed.
 
-use std::collections::hash_map::Entry;
+pub(in crate::policy) mod parse;
+
 use std::collections::{BTreeSet, HashMap};
-use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet};
+use cedar_policy::{ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Template};
 
+use self::parse::{Statement, parse};
+use crate::policy::groups::GroupHierarchy;
+use crate::policy::links::{LinkFile, link, specimen, unlinked};
 use crate::policy::lint::{Finding, annotations};
 use crate::policy::names::EntityKind;
 use crate::policy::parts::Parts;
 use crate::policy::paths::Reads;
 use crate::policy::plan::PolicyIndex;
-use crate::policy::validate::{Findings, Origins, Texts, diagnosed, doubled, validated, whole_file};
+use crate::policy::validate::{Findings, Marks, Origin, Origins, Specimens, doubled, validated, whole_file};
 use crate::problem::{Problem, Severity, Source};
 
 /// One file of policies.
@@ -30,6 +33,8 @@ pub struct Bundle {
     policies: Vec<BundledPolicy>,
     by_id: HashMap<PolicyId, PolicyIndex>,
     actions: ActionIndex,
+    templates: HashMap<PolicyId, Template>,
+    groups: GroupHierarchy,
 }
 
 /// What finds names in a policy that nothing has.
@@ -52,6 +57,8 @@ pub struct BundledPolicy {
     pub scopes: Vec<String>,
     /// What its conditions read.
     pub reads: Reads,
+    /// Of a link, what it puts into the slots of its template, where all the rest of it stands.
+    pub link: Option<Vec<EntityUid>>,
 }
 
 /// Policies by what their scope says of the action.
@@ -63,45 +70,112 @@ struct ActionIndex {
 }
 
 impl Bundle {
-    /// Parses and validates `files` against `parts` of a schema and `lint`: a bundle if there is no error, and every problem of
-    /// every file.
-    pub fn load(files: &[PolicyFile], parts: &mut Parts, lint: Lint<'_>) -> (Option<Self>, Vec<Problem>) {
+    /// Parses and validates `files` and the links of their templates against `parts` of a schema and `lint`: a bundle if there
+    /// is no error, and every problem of every file.
+    pub fn load(
+        files: &[PolicyFile],
+        links: Option<&LinkFile>,
+        parts: &mut Parts,
+        lint: Lint<'_>,
+    ) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut bundle = Self::default();
         let mut origins = Origins::new();
         for file in files {
-            for policy in parse(file, &mut problems) {
-                match origins.entry(policy.id().clone()) {
-                    Entry::Occupied(_) => problems.push(doubled(&file.source, policy.id())),
-                    Entry::Vacant(free) => {
-                        free.insert(&file.source);
-                        bundle.add(BundledPolicy::read(policy));
-                    }
+            for statement in parse(file, &mut problems) {
+                let id = statement.id().clone();
+                let from = Origin { source: &file.source, link: None, effect: statement.effect() };
+                if origins.insert(id.clone(), from).is_some() {
+                    problems.push(doubled(&file.source, &id));
+                    continue;
+                }
+                match statement {
+                    Statement::Template(template) => drop(bundle.templates.insert(id, template)),
+                    Statement::Policy(policy) => bundle.add(BundledPolicy::read(policy)),
                 }
             }
         }
+        let specimens = bundle.link(links, &mut origins, &mut problems);
+        let mut marks = Marks::new(files);
         let mut findings = Findings::new();
-        let mut texts: HashMap<&str, Texts<'_>> = HashMap::new();
-        for policy in bundle.iter() {
-            let Some(source) = origins.get(policy.policy.id()) else { continue };
-            let found: Vec<Finding> = annotations(&policy.policy).into_iter().chain(lint(policy)).collect();
-            if let (false, Some(file)) = (found.is_empty(), files.iter().find(|file| file.source.name == source.name)) {
+        for policy in bundle.policies.iter().chain(specimens.values()) {
+            let Some(from) = origins.get(policy.policy.id()) else { continue };
+            let own = if from.link.is_none() { annotations(&policy.policy) } else { Vec::new() };
+            let found: Vec<Finding> = own.into_iter().chain(lint(policy)).collect();
+            if !found.is_empty() {
                 let id = policy.policy.id();
-                let texts = texts.entry(&file.name).or_insert_with(|| Texts::of(file));
-                findings.insert(id.clone(), found.into_iter().map(|finding| texts.marked(id, finding)).collect());
+                let found = found.into_iter().map(|finding| marks.marked(from, id, finding)).collect();
+                findings.insert(id.clone(), found);
             }
         }
-        problems.extend(validated(&bundle, &origins, parts, findings));
+        problems.extend(validated(&bundle, &specimens, &origins, parts, findings));
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
         (valid.then_some(bundle), problems)
     }
 
+    /// Links the templates as `file` says. Returns a specimen of each template: what its links share.
+    fn link<'f>(
+        &mut self,
+        file: Option<&'f LinkFile>,
+        origins: &mut Origins<'f>,
+        problems: &mut Vec<Problem>,
+    ) -> Specimens {
+        let mut templates: Vec<(&Source, &Template)> = Vec::new();
+        let mut specimens = Specimens::new();
+        let mut set = PolicySet::new();
+        for (id, template) in &self.templates {
+            let Some(source) = origins.get(id).map(|from| from.source) else { continue };
+            templates.push((source, template));
+            match specimen(template).filter(|_| set.add_template(template.clone()).is_ok()) {
+                Some(policy) => {
+                    specimens.insert(id.clone(), BundledPolicy { link: None, ..BundledPolicy::read(policy) });
+                }
+                None => problems.push(whole_file(source, format!("the template `{id}` cannot be linked"), None)),
+            }
+        }
+        unlinked(&templates, file, problems);
+        let Some(file) = file else { return specimens };
+        for (policy, link) in link(&mut set, &|id| self.by_id.contains_key(id), file, problems) {
+            let from = Origin { source: &file.source, link: Some(link), effect: policy.effect() };
+            origins.insert(policy.id().clone(), from);
+            if let Some(specimen) = policy.template_id().and_then(|id| specimens.get(id)) {
+                self.add(specimen.linked(policy));
+            }
+        }
+        specimens
+    }
+
     /// Policies as they are, for tests of what comes after validation.
     #[cfg(test)]
-    pub(in crate::policy) fn unchecked(policies: impl IntoIterator<Item = Policy>) -> Self {
-        let mut bundle = Self::default();
-        policies.into_iter().for_each(|policy| bundle.add(BundledPolicy::read(policy)));
+    pub(in crate::policy) fn unchecked(set: &PolicySet) -> Self {
+        let templates = set.templates().map(|template| (template.id().clone(), template.clone())).collect();
+        let mut bundle = Self { templates, ..Self::default() };
+        let read = BundledPolicy::read;
+        let specimens: HashMap<&PolicyId, BundledPolicy> =
+            set.templates().map(|template| (template.id(), read(specimen(template).unwrap()))).collect();
+        for policy in set.policies() {
+            bundle.add(match policy.template_id() {
+                None => read(policy.clone()),
+                Some(id) => specimens[id].linked(policy.clone()),
+            });
+        }
         bundle
+    }
+
+    /// The same policies over groups that are in groups.
+    #[must_use]
+    pub fn in_groups(self, groups: GroupHierarchy) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// Which groups are in which.
+    pub fn groups(&self) -> &GroupHierarchy {
+        &self.groups
+    }
+
+    /// The templates that links are of.
+    pub fn templates(&self) -> &HashMap<PolicyId, Template> {
+        &self.templates
     }
 
     fn add(&mut self, policy: BundledPolicy) {
@@ -162,16 +236,30 @@ impl BundledPolicy {
         // Cedar parses each name that it is asked for.
         let annotations: HashMap<&str, &str> = policy.annotations().collect();
         let text = |key| annotations.get(key).map(|&value| value.to_owned());
-        let literals = policy.entity_literals();
-        let scopes = literals.iter().filter(|uid| uid.type_name().basename() == EntityKind::Scope.as_str());
         Self {
             id: Arc::from(AsRef::<str>::as_ref(policy.id())),
             advice: text("advice"),
             acr: text("acr"),
             // One that is no number is an error of its own.
             max_age: annotations.get("max_age").and_then(|seconds| seconds.parse().ok()),
-            scopes: scopes.map(|uid| uid.id().unescaped().to_owned()).collect(),
+            scopes: scopes(&policy.entity_literals()),
             reads: Reads::of(&policy),
+            link: policy.template_links().map(|values| values.into_values().collect()),
+            policy,
+        }
+    }
+
+    /// `policy`, of whose template this is a specimen. Its literals are the template's, without what is in the slots.
+    fn linked(&self, policy: Policy) -> Self {
+        let link: Vec<EntityUid> = policy.template_links().into_iter().flat_map(HashMap::into_values).collect();
+        Self {
+            id: Arc::from(AsRef::<str>::as_ref(policy.id())),
+            advice: self.advice.clone(),
+            acr: self.acr.clone(),
+            max_age: self.max_age,
+            scopes: self.scopes.iter().cloned().chain(scopes(&link)).collect(),
+            reads: self.reads.clone(),
+            link: Some(link),
             policy,
         }
     }
@@ -182,42 +270,8 @@ impl BundledPolicy {
     }
 }
 
-/// The policies of one file, each under its `@id`, or under the file's name and its position.
-fn parse(file: &PolicyFile, problems: &mut Vec<Problem>) -> Vec<Policy> {
-    let source = &file.source;
-    let set = match PolicySet::from_str(&source.text) {
-        // Without its text: each policy would keep a copy, and have it parsed again whenever its tree is wanted.
-        Ok(set) => PolicySet::from(set.as_ref().clone()),
-        Err(errors) => {
-            problems.extend(errors.iter().map(|error| diagnosed(source, error, Severity::Error)));
-            return Vec::new();
-        }
-    };
-    if let Some(template) = set.templates().next() {
-        let message = format!("policy `{}` is a template; linked templates cannot be used yet", template.id());
-        problems.push(whole_file(source, message, Some("write the principal or resource into the policy")));
-    }
-    // A file caught in the middle of being written is empty; taking it as "no policies" would drop its forbids.
-    if set.is_empty() {
-        problems.push(whole_file(
-            source,
-            "the file holds no policy".to_owned(),
-            Some("delete the file if that is what you mean"),
-        ));
-    }
-    let mut policies: Vec<&Policy> = set.policies().collect();
-    policies.sort_by_key(|policy| position(policy));
-    policies.into_iter().map(|policy| policy.new_id(id_of(policy, &file.name))).collect()
-}
-
-/// Cedar numbers the policies of a text `policy0`, `policy1`, ….
-pub(in crate::policy) fn position(policy: &Policy) -> usize {
-    AsRef::<str>::as_ref(policy.id()).trim_start_matches("policy").parse().unwrap_or(usize::MAX)
-}
-
-pub(in crate::policy) fn id_of(policy: &Policy, file: &str) -> PolicyId {
-    match policy.annotations().find(|(name, id)| *name == "id" && !id.is_empty()) {
-        Some((_, id)) => PolicyId::new(id),
-        None => PolicyId::new(format!("{file}#{}", position(policy) + 1)),
-    }
+/// The scopes among `literals`.
+fn scopes(literals: &[EntityUid]) -> Vec<String> {
+    let scopes = literals.iter().filter(|uid| uid.type_name().basename() == EntityKind::Scope.as_str());
+    scopes.map(|uid| uid.id().unescaped().to_owned()).collect()
 }

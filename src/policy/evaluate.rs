@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid, PolicyId, PolicySet,
-    Request, Response,
+    AuthorizationError, Authorizer, Context, Decision, Effect, Entities, EntityUid, PolicyId, PolicySet, Request,
+    Response,
 };
 
 use crate::policy::Engine;
 use crate::policy::bundle::BundledPolicy;
 use crate::policy::query::Query;
-use crate::policy::subject::Subject;
+use crate::policy::subject::{Placed, Subject};
 
 /// Proof that the policies of one generation allow one request.
 #[derive(Debug)]
@@ -87,30 +87,37 @@ pub(in crate::policy) struct Verdicts {
 }
 
 impl Engine {
-    /// Asks Cedar one question about `subject`, or about `variant`: the same, as an entity that is in more scopes.
+    /// Asks Cedar one question about `subject`, or about the same as if it were in the scopes `supposed` too.
     pub(in crate::policy) fn ask(
         &self,
         query: &Query<'_>,
         subject: &Subject,
-        variant: Option<(Entity, &[EntityUid])>,
+        supposed: Option<&[EntityUid]>,
         context: Context,
     ) -> Result<Answer<'_>, Refusal> {
         let base = query.route.entities();
-        let with = |principal: &Entity, base: &Entities| {
-            let own = [Some(principal.clone()), query.client_of(subject), query.entity.clone()];
-            base.clone().add_entities(own.into_iter().flatten(), None).map_err(|_| Refusal::Internal)
+        let added = supposed.unwrap_or_default();
+        let place = |base: &Entities| {
+            let above = self.bundle().groups().above(subject.parents());
+            let principal = match (above.as_slice(), added) {
+                ([], []) => Ok(subject.entity().clone()),
+                (above, added) => subject.entity_in(above.iter().chain(added)),
+            };
+            let principal = principal.map_err(|_| Refusal::Internal)?;
+            let own = [Some(principal), query.client_of(subject), query.entity.clone()];
+            let entities = base.clone().add_entities(own.into_iter().flatten(), None);
+            Ok(Placed { entities: entities.map_err(|_| Refusal::Internal)?, above })
         };
-        let (entities, added) = match variant {
-            None if query.entity.is_none() => (subject.store(base, |base| with(subject.entity(), base)), [].as_slice()),
-            None => (with(subject.entity(), base).map(Arc::new), [].as_slice()),
-            Some((principal, added)) => (with(&principal, base).map(Arc::new), added),
-        };
-        let entities = entities?;
+        // A resource or a scope that is not always there is nothing to remember.
+        let placed = match (supposed, &query.entity) {
+            (None, None) => subject.store(base, place),
+            (Some(_), _) | (None, Some(_)) => place(base).map(Arc::new),
+        }?;
         let (uid, action, resource) = (subject.uid().clone(), query.route.action().clone(), query.resource.clone());
         let request = Request::new(uid, action, resource, context, None).map_err(|_| Refusal::Internal)?;
         let plans = query.route.plans(&query.resource, &query.ancestors);
-        let parents = || subject.parents().iter().chain(added);
-        self.over(plans.into_iter().flat_map(|plan| plan.slices(subject.uid(), parents())), &request, &entities)
+        let parents = || subject.parents().iter().chain(&placed.above).chain(added);
+        self.over(plans.into_iter().flat_map(|plan| plan.slices(subject.uid(), parents())), &request, &placed.entities)
     }
 
     /// Cedar's answers over all `slices`, as one.

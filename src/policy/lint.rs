@@ -80,6 +80,10 @@ impl<'a> Lints<'a> {
 
     /// Everything that `policy` names and that does not exist.
     pub fn of(&self, policy: &BundledPolicy) -> Vec<Finding> {
+        if let Some(values) = &policy.link {
+            // The rest of a link is its template's, and said of that.
+            return values.iter().filter_map(|value| self.unknown_literal(value)).collect();
+        }
         let literals = policy.policy.entity_literals();
         let mut findings: Vec<Finding> = literals.iter().filter_map(|literal| self.unknown_literal(literal)).collect();
         let paths = policy.reads.context.each();
@@ -265,7 +269,8 @@ fn unknown<'a>(
     Finding { severity, what, message, help: did_you_mean(written, candidates) }
 }
 
-fn owner<'a>(
+/// Whether the id of `literal` belongs to one of `owners`.
+pub(in crate::policy) fn owner<'a>(
     literal: &EntityUid,
     id: &str,
     owners: impl Iterator<Item = &'a str> + Clone,

@@ -69,6 +69,11 @@ pub struct ToolModel {
 #[error("the schema has no action `{0}`")]
 pub struct MissingAction(pub String);
 
+/// Policies that are missing from the plans of a server: a defect of whoever made these, found at load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} policies are in no plan")]
+pub struct LostPolicies(pub usize);
+
 /// What `tools/call` leads to.
 #[derive(Debug)]
 pub enum FoundTool<'a> {
@@ -137,6 +142,17 @@ impl<'a> Maker<'a> {
         Ok(ServerModel { name: name.to_owned(), text: uid.to_string().into(), uid, tools, routes })
     }
 
+    /// Whether every policy is in all the plans that it belongs to.
+    ///
+    /// # Errors
+    /// [`LostPolicies`] if one is not: it would never decide anything.
+    pub fn check(&self) -> Result<(), LostPolicies> {
+        match self.plans.lost() {
+            0 => Ok(()),
+            lost => Err(LostPolicies(lost)),
+        }
+    }
+
     fn tool(&mut self, server: &str, parent: &EntityUid, tool: &CataloguedTool) -> Result<ToolModel, MissingAction> {
         let entity = tool_entity(server, &tool.name, tool.hints);
         let uid = entity.uid();
@@ -151,31 +167,40 @@ impl<'a> Maker<'a> {
         resource: Option<Entity>,
         target: (&EntityUid, &[EntityUid]),
     ) -> Result<Route, MissingAction> {
-        let (uid, groups, entities) = self.action(action, resource)?;
+        let (uid, groups) = self.action(action)?;
         let plans = self.plans.closed(self.bundle, (&uid, &groups), target);
         let mut reads = Reads::default();
         plans.iter().for_each(|plan| reads.add(plan.reads()));
+        let entities = self.entities((&uid, &groups), resource, &reads)?;
         Ok(Route { text: uid.to_string().into(), uid, entities, policies: Policies::Closed { plans, reads } })
     }
 
     fn open(&mut self, action: &str) -> Result<Route, MissingAction> {
-        let (uid, groups, entities) = self.action(action, None)?;
+        let (uid, groups) = self.action(action)?;
         let plan = self.plans.open(self.bundle, &uid, &groups);
+        let entities = self.entities((&uid, &groups), None, plan.reads())?;
         Ok(Route { text: uid.to_string().into(), uid, entities, policies: Policies::Open(plan) })
     }
 
-    /// The action `id`, its ancestors, and the entities of both and of `resource`.
-    fn action(
-        &self,
-        id: &str,
-        resource: Option<Entity>,
-    ) -> Result<(EntityUid, Vec<EntityUid>, Arc<Entities>), MissingAction> {
-        let missing = || MissingAction(id.to_owned());
+    /// The action `id`, and its ancestors.
+    fn action(&self, id: &str) -> Result<(EntityUid, Vec<EntityUid>), MissingAction> {
         let uid = EntityKind::Action.uid(id);
-        let groups: Vec<EntityUid> = self.actions.ancestors(&uid).ok_or_else(missing)?.cloned().collect();
-        let family = std::iter::once(&uid).chain(&groups).filter_map(|uid| self.actions.get(uid)).cloned();
-        let entities = Entities::from_entities(family.chain(resource), None).map_err(|_| missing())?;
-        Ok((uid, groups, Arc::new(entities)))
+        let groups = self.actions.ancestors(&uid).ok_or_else(|| MissingAction(id.to_owned()))?.cloned().collect();
+        Ok((uid, groups))
+    }
+
+    /// The entities of an action, its ancestors and `resource`, and of the groups that conditions name: a principal has
+    /// all its groups in its own entity, but a condition can ask whether one group is in another.
+    fn entities(
+        &self,
+        (action, groups): (&EntityUid, &[EntityUid]),
+        resource: Option<Entity>,
+        reads: &Reads,
+    ) -> Result<Arc<Entities>, MissingAction> {
+        let family = std::iter::once(action).chain(groups).filter_map(|uid| self.actions.get(uid)).cloned();
+        let named = reads.groups.iter().filter_map(|group| self.bundle.groups().entity(group));
+        let entities = Entities::from_entities(family.chain(resource).chain(named), None);
+        Ok(Arc::new(entities.map_err(|_| MissingAction(action.to_string()))?))
     }
 }
 

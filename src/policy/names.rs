@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
+use crate::problem::closest;
+
 /// An entity type of the base schema (`policies/base.cedarschema`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntityKind {
@@ -90,6 +92,36 @@ pub fn owned(owner: &str, name: &str) -> String {
 /// action that applies to any tool.
 pub fn any_tool(server: &str) -> String {
     owned(server, "*")
+}
+
+/// What is wrong with a written entity: the end of a sentence that says where it stands, and the remedy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongEntity {
+    /// The end of the sentence.
+    pub what: String,
+    /// The remedy.
+    pub help: String,
+}
+
+/// The entity that `text` writes as policies do, which must be of one of `kinds`.
+///
+/// # Errors
+/// [`WrongEntity`] if it is no entity, or of another type.
+pub fn entity(text: &str, kinds: &[EntityKind]) -> Result<EntityUid, WrongEntity> {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+    let all = || format!("write a `{}`", names.join("`, a `"));
+    let wrong = |what, help| WrongEntity { what, help };
+    let uid: EntityUid = text.parse().map_err(|_| {
+        let what = format!("cannot be `{}`, which is no entity", text.escape_debug());
+        let first = names.first().copied().unwrap_or_default();
+        wrong(what, format!("write it as in a policy, such as `{first}::\"…:…\"`"))
+    })?;
+    let kind = uid.type_name().to_string();
+    if names.contains(&kind.as_str()) {
+        return Ok(uid);
+    }
+    let help = closest(&kind, names.iter().copied()).map_or_else(all, |name| format!("did you mean `{name}`?"));
+    Err(wrong(format!("cannot be a `{kind}`"), help))
 }
 
 /// A string as a Cedar string literal, quotes included.

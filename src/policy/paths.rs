@@ -11,8 +11,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::Policy;
-use cedar_policy::pst::{Clause, Expr, Var};
+use cedar_policy::pst::{self, Clause, Expr, Literal, Var};
+use cedar_policy::{EntityUid, Policy};
+
+use crate::policy::names::EntityKind;
 
 /// A part of the context: all of it, or some members.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub struct Reads {
     pub context: Paths,
     /// Names of attributes, read of anything that is not the context.
     pub attributes: BTreeSet<String>,
+    /// Groups that conditions name: such a group may be asked what it is in.
+    pub groups: BTreeSet<EntityUid>,
 }
 
 impl Paths {
@@ -117,6 +121,12 @@ impl Reads {
             }
             Err(_) => reads.context.whole = true,
         }
+        if reads.context.whole {
+            // What was not looked into may name any of the policy's groups.
+            let literals = policy.entity_literals();
+            let groups = literals.into_iter().filter(|uid| uid.type_name().basename() == EntityKind::Group.as_str());
+            reads.groups.extend(groups);
+        }
         reads
     }
 
@@ -124,6 +134,7 @@ impl Reads {
     pub fn add(&mut self, other: &Self) {
         self.context.add(&other.context);
         self.attributes.extend(other.attributes.iter().cloned());
+        self.groups.extend(other.groups.iter().cloned());
     }
 
     /// Marks what `expr` reads when its value is used.
@@ -136,6 +147,7 @@ impl Reads {
             return;
         }
         match expr {
+            Expr::Literal(Literal::EntityUID(uid)) => self.group(uid),
             Expr::Literal(_) | Expr::Var(_) | Expr::Slot(_) => {}
             Expr::UnaryOp { expr, .. } | Expr::Like { expr, .. } => self.walk(expr),
             Expr::BinaryOp { left, right, .. } => {
@@ -160,6 +172,12 @@ impl Reads {
             Expr::Record(members) => members.values().for_each(|member| self.walk(member)),
             // Whatever Cedar adds one day may read anything.
             _ => self.context.whole = true,
+        }
+    }
+
+    fn group(&mut self, uid: &pst::EntityUID) {
+        if uid.ty.to_string() == EntityKind::Group.as_str() {
+            self.groups.insert(EntityKind::Group.uid(&uid.eid));
         }
     }
 
@@ -269,6 +287,20 @@ mod tests {
         assert_eq!(found.context, paths(&[("token.client.host", true)]));
         for condition in ["context.token.client has host", "context has token.client.host"] {
             assert_eq!(reads(condition).attributes, ["host".to_owned()].into(), "{condition}");
+        }
+    }
+
+    #[test]
+    fn groups_that_a_condition_names() {
+        for (condition, expected) in [
+            ("principal in Group::\"c:a\"", &["c:a"][..]),
+            ("(if context.c then Group::\"c:a\" else Group::\"c:b\") in Scope::\"s\"", &["c:a", "c:b"]),
+            ("[Group::\"c:a\"].contains(context.a)", &["c:a"]),
+            ("(if Group::\"c:a\" in Group::\"c:b\" then context.a else context.b).x", &["c:a", "c:b"]),
+            ("principal in Scope::\"c:a\" || context.a == \"Group\"", &[]),
+        ] {
+            let expected: BTreeSet<EntityUid> = expected.iter().map(|id| EntityKind::Group.uid(id)).collect();
+            assert_eq!(reads(condition).groups, expected, "{condition}");
         }
     }
 

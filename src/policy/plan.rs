@@ -10,9 +10,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cedar_policy::{Effect, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{Effect, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint};
 
 use crate::policy::bundle::Bundle;
+use crate::policy::links::add;
 use crate::policy::paths::Reads;
 
 /// Up to so many policies one look-up and one evaluation of all of them is cheaper than finding those of the caller.
@@ -40,6 +41,7 @@ pub type ScopesOf = (Effect, Vec<String>);
 #[derive(Debug, Default)]
 pub struct Plans {
     made: HashMap<Vec<PolicyIndex>, Arc<Plan>>,
+    lost: usize,
 }
 
 /// The plans of targets that are known only at the request: a prompt, a resource, a task, a tool without catalogue.
@@ -54,7 +56,7 @@ pub struct OpenPlan {
 
 impl Plan {
     fn new(bundle: &Bundle, policies: &[PolicyIndex]) -> Self {
-        let mut plan = Self { len: policies.len(), ..Self::default() };
+        let mut plan = Self::default();
         for policy in policies.iter().filter_map(|index| bundle.policy(*index)) {
             plan.reads.add(&policy.reads);
             if !policy.scopes.is_empty() {
@@ -64,7 +66,7 @@ impl Plan {
                 Some(uid) if policies.len() > FLAT => plan.by_entity.entry(uid).or_default(),
                 Some(_) | None => &mut plan.any,
             };
-            add(set, &policy.policy);
+            plan.len += usize::from(add(set, &policy.policy, bundle.templates()));
         }
         plan
     }
@@ -106,13 +108,6 @@ impl Plan {
     }
 }
 
-/// A bundle's policies have ids of their own, so a set takes each; one that it refused would be missing from every
-/// answer, which is why the loader's self-check compares the numbers.
-fn add(set: &mut PolicySet, policy: &Policy) {
-    let added = set.add(policy.clone());
-    debug_assert!(added.is_ok(), "a bundle's ids are unique");
-}
-
 /// The one entity that a constraint on the principal names: only it and what is in it can match.
 fn entity_of(constraint: &PrincipalConstraint) -> Option<EntityUid> {
     match constraint {
@@ -136,7 +131,17 @@ fn resource_entity_of(constraint: &ResourceConstraint) -> Option<EntityUid> {
 impl Plans {
     /// The plan of exactly `policies`.
     fn plan(&mut self, bundle: &Bundle, policies: Vec<PolicyIndex>) -> Arc<Plan> {
-        self.made.entry(policies).or_insert_with_key(|policies| Arc::new(Plan::new(bundle, policies))).clone()
+        let wanted = policies.len();
+        let plan =
+            self.made.entry(policies).or_insert_with_key(|policies| Arc::new(Plan::new(bundle, policies))).clone();
+        self.lost += wanted.abs_diff(plan.len());
+        plan
+    }
+
+    /// How many policies are missing from the plans that they belong to: none, for a bundle's ids are unique, and its
+    /// templates are at hand. One that a set refused would be missing from every answer.
+    pub fn lost(&self) -> usize {
+        self.lost
     }
 
     /// The plans of a target that is known now: the action `action` in `groups`, on the resource `resource` in `parents`.

@@ -196,8 +196,7 @@ impl<'a> Search<'a> {
         }
         let scopes = set.iter().filter_map(|at| self.closures.get(*at)).flatten();
         let added: Vec<EntityUid> = scopes.map(|scope| EntityKind::Scope.uid(scope)).collect();
-        let principal = self.subject.entity_in(&added).map_err(|_| Spent)?;
-        let answer = self.engine.ask(self.query, self.subject, Some((principal, &added)), self.context.clone());
+        let answer = self.engine.ask(self.query, self.subject, Some(&added), self.context.clone());
         let tried = match answer.map_err(|_| Spent)? {
             answer if answer.is_allow() => Tried::Allow,
             answer => Tried::Deny(answer.forbids().iter().flat_map(|forbid| self.candidates(&forbid.scopes)).collect()),

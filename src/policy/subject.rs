@@ -39,8 +39,17 @@ struct Moment {
     value: OnceLock<RestrictedExpression>,
 }
 
-/// An entity store with a subject in it, and the store without that it was made from.
-type Store = (Arc<Entities>, Arc<Entities>);
+/// A store without a subject, and the one with it that was made from it.
+type Store = (Arc<Entities>, Arc<Placed>);
+
+/// A subject among the entities of one kind of target, under the rules of one generation.
+#[derive(Debug)]
+pub struct Placed {
+    /// The store with the subject in it.
+    pub entities: Entities,
+    /// The groups that the subject is in for being in those of its token, beside these.
+    pub above: Vec<EntityUid>,
+}
 
 /// Stores that one subject remembers. An agent calls a few tools over and over; one more is made anew each time.
 const MAX_STORES: usize = 16;
@@ -151,8 +160,8 @@ impl Subject {
     pub fn store<E>(
         &self,
         base: &Arc<Entities>,
-        make: impl FnOnce(&Entities) -> Result<Entities, E>,
-    ) -> Result<Arc<Entities>, E> {
+        make: impl FnOnce(&Entities) -> Result<Placed, E>,
+    ) -> Result<Arc<Placed>, E> {
         let stores = || self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         let known = stores().iter().find(|(of, _)| Arc::ptr_eq(of, base)).map(|(_, made)| made.clone());
         if let Some(known) = known {
@@ -170,6 +179,12 @@ impl Subject {
     /// How many stores it remembers, which is what makes a subject grow.
     pub fn remembered(&self) -> usize {
         self.stores.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// How many groups there are in its stores that are not its own parents.
+    pub fn inherited(&self) -> usize {
+        let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        stores.iter().map(|(_, placed)| placed.above.len()).sum()
     }
 
     /// The members of `context.token`, as far as they are needed.
@@ -193,13 +208,13 @@ impl Subject {
         self.unrepresentable.iter().map(String::as_str).find(|claim| names.contains(*claim))
     }
 
-    /// The same principal as if it were in `scopes` too. For asking what would help; no request is decided by the answer.
+    /// The same principal, in `others` too: the groups above its own, or scopes of which is asked whether they would help.
     ///
     /// # Errors
     /// None that [`Subject::new`] did not already exclude.
-    pub fn entity_in(&self, scopes: &[EntityUid]) -> Result<Entity, NoCedarValue> {
+    pub fn entity_in<'a>(&self, others: impl Iterator<Item = &'a EntityUid>) -> Result<Entity, NoCedarValue> {
         let (uid, attributes, mut parents) = self.entity.clone().into_inner();
-        parents.extend(scopes.iter().cloned());
+        parents.extend(others.cloned());
         Entity::new(uid, attributes, parents).map_err(|_| NoCedarValue)
     }
 }

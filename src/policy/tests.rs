@@ -3,6 +3,7 @@
 mod catalogs;
 mod corpus;
 mod hostile;
+mod links;
 mod numbers;
 mod overlays;
 mod projection;

@@ -3,22 +3,45 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
-use std::str::FromStr;
 
 use cedar_policy::{
-    ActionConstraint, Effect, Policy, PolicyId, PolicySet, ValidationError, ValidationMode, ValidationResult,
+    ActionConstraint, Effect, Policy, PolicyId, PolicySet, Template, ValidationError, ValidationMode, ValidationResult,
     ValidationWarning, Validator,
 };
 use miette::Diagnostic;
 
-use crate::policy::bundle::{Bundle, BundledPolicy, PolicyFile, id_of, position};
+use crate::policy::bundle::parse::places;
+use crate::policy::bundle::{Bundle, BundledPolicy, PolicyFile};
+use crate::policy::links::{Link, add};
 use crate::policy::lint::{Finding, What};
 use crate::policy::parts::{Part, Parts};
 use crate::policy::place;
 use crate::problem::{Problem, Severity, Source};
 
-/// Where policies come from.
-pub(in crate::policy) type Origins<'a> = HashMap<PolicyId, &'a Source>;
+/// Where a policy was written, and what it does.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::policy) struct Origin<'a> {
+    /// Its file.
+    pub(in crate::policy) source: &'a Source,
+    /// Of a link, what is written of it there.
+    pub(in crate::policy) link: Option<&'a Link>,
+    /// Whether it permits or forbids.
+    pub(in crate::policy) effect: Effect,
+}
+
+impl Origin<'_> {
+    fn diagnosed(&self, error: &dyn Diagnostic, severity: Severity) -> Problem {
+        let problem = diagnosed(self.source, error, severity);
+        // What Cedar marks for a link is its template.
+        Problem { span: self.link.map_or(problem.span, |link| Some(link.id.span.clone())), ..problem }
+    }
+}
+
+/// Where policies, templates and links come from.
+pub(in crate::policy) type Origins<'a> = HashMap<PolicyId, Origin<'a>>;
+
+/// A policy for each template, which stands for all of its links.
+pub(in crate::policy) type Specimens = HashMap<PolicyId, BundledPolicy>;
 
 /// What the lints found, by policy.
 pub(in crate::policy) type Findings = BTreeMap<PolicyId, Vec<Problem>>;
@@ -30,12 +53,20 @@ struct Said {
     problem: Problem,
 }
 
+/// Policies, templates and links that are validated together.
+#[derive(Default)]
+struct Group<'a> {
+    policies: Vec<&'a BundledPolicy>,
+    templates: Vec<&'a Template>,
+}
+
 /// What strict validation says of the policies of `bundle`, and what the lints found, each once. A policy that can never
 /// apply is worth a warning; a forbid that cannot is an error, since somebody relies on it. Of a policy that is faulty
 /// already, that goes without saying. Cedar says everything again for each action that a policy is about; here one place
 /// in a file is one problem.
 pub(in crate::policy) fn validated(
     bundle: &Bundle,
+    specimens: &Specimens,
     origins: &Origins<'_>,
     parts: &mut Parts,
     findings: Findings,
@@ -43,24 +74,32 @@ pub(in crate::policy) fn validated(
     let is_faulty = |found: &[Problem]| found.iter().any(|problem| problem.severity == Severity::Error);
     let faulty = findings.iter().filter(|(_, found)| is_faulty(found)).map(|(id, _)| id.clone());
     let mut faulty: BTreeSet<PolicyId> = faulty.collect();
-    let mut groups: BTreeMap<Part, Vec<&BundledPolicy>> = BTreeMap::new();
+    let mut groups: BTreeMap<Part, Group<'_>> = BTreeMap::new();
+    let mut of_templates: HashMap<&PolicyId, Part> = HashMap::new();
+    for (id, template) in bundle.templates() {
+        let part = specimens.get(id).map_or(Part::Whole, |specimen| parts.of(specimen));
+        groups.entry(part.clone()).or_default().templates.push(template);
+        of_templates.insert(id, part);
+    }
     for policy in bundle.iter() {
-        groups.entry(parts.of(policy)).or_default().push(policy);
+        let of_template = policy.policy.template_id().and_then(|id| of_templates.get(id));
+        let part = of_template.cloned().unwrap_or_else(|| parts.of(policy));
+        groups.entry(part).or_default().policies.push(policy);
     }
     let mut all = Vec::new();
-    for (part, policies) in groups {
+    for (part, group) in groups {
         let mut set = PolicySet::new();
-        for policy in policies {
-            let added = set.add(policy.policy.clone());
-            let source = origins.get(policy.policy.id()).filter(|_| added.is_err());
-            all.extend(source.map(|source| Said {
-                policy: policy.policy.id().clone(),
-                is_unknown_name: false,
-                problem: whole_file(source, format!("the policy `{}` cannot be validated", policy.id), None),
-            }));
-        }
+        let refused = group.templates.iter().filter(|template| set.add_template((**template).clone()).is_err());
+        let mut refused: Vec<&PolicyId> = refused.map(|template| template.id()).collect();
+        let policies = group.policies.iter().map(|policy| &policy.policy);
+        let missing = policies.filter(|policy| !add(&mut set, policy, bundle.templates()));
+        refused.extend(missing.map(Policy::id));
         let result = Validator::new(parts.schema(&part)).validate(&set, ValidationMode::Strict);
         said(&result, bundle, origins, &mut faulty, &mut all);
+        all.extend(refused.into_iter().filter_map(|id| {
+            let problem = whole_file(origins.get(id)?.source, format!("the policy `{id}` cannot be validated"), None);
+            Some(Said { policy: id.clone(), is_unknown_name: false, problem })
+        }));
     }
     merged(all, findings)
 }
@@ -107,9 +146,9 @@ fn said(
             matches!(error, ValidationError::UnrecognizedActionId(_) | ValidationError::InvalidEnumEntity(_));
         let inapplicable = matches!(error, ValidationError::InvalidActionApplication(_));
         if !(inapplicable && faulty.contains(id))
-            && let Some(source) = origins.get(id)
+            && let Some(from) = origins.get(id)
         {
-            let mut problem = diagnosed(source, error, Severity::Error);
+            let mut problem = from.diagnosed(error, Severity::Error);
             let of_types = matches!(error, ValidationError::UnexpectedType(_) | ValidationError::IncompatibleTypes(_));
             if let Some(types) = bundle.by_id(id).filter(|_| of_types).and_then(origin_of_types) {
                 problem.message.push_str(&types);
@@ -120,15 +159,11 @@ fn said(
     }
     for warning in result.validation_warnings() {
         let id = warning.policy_id();
-        let is_forbid = bundle.by_id(id).is_some_and(|policy| policy.effect() == Effect::Forbid);
-        let impossible = matches!(warning, ValidationWarning::ImpossiblePolicy(_));
-        let severity = if is_forbid && impossible { Severity::Error } else { Severity::Warning };
-        if !faulty.contains(id)
-            && let Some(source) = origins.get(id)
-        {
-            let problem = diagnosed(source, warning, severity);
-            all.push(Said { policy: id.clone(), is_unknown_name: false, problem });
-        }
+        let Some(from) = origins.get(id).filter(|_| !faulty.contains(id)) else { continue };
+        let impossible =
+            matches!(warning, ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_));
+        let severity = if from.effect == Effect::Forbid && impossible { Severity::Error } else { Severity::Warning };
+        all.push(Said { policy: id.clone(), is_unknown_name: false, problem: from.diagnosed(warning, severity) });
     }
 }
 
@@ -164,44 +199,36 @@ pub(in crate::policy) fn doubled(source: &Source, id: &PolicyId) -> Problem {
     Problem { severity: Severity::Error, source: source.clone(), span, message, help }
 }
 
-/// The texts of the policies of one file, each with its id. Cedar keeps none, to save memory: what is wrong with a file has it
-/// read once more.
+/// Puts findings in their places. Policies keep no texts, to save memory: a file with findings is parsed once more.
 #[derive(Debug)]
-pub(in crate::policy) struct Texts<'a> {
-    source: &'a Source,
-    places: HashMap<PolicyId, Range<usize>>,
+pub(in crate::policy) struct Marks<'a> {
+    files: HashMap<&'a str, &'a PolicyFile>,
+    places: HashMap<&'a str, HashMap<PolicyId, Range<usize>>>,
 }
 
-impl<'a> Texts<'a> {
-    /// The texts of `file`, which can be parsed.
-    pub(in crate::policy) fn of(file: &'a PolicyFile) -> Self {
-        let source = &file.source;
-        let mut policies: Vec<Policy> =
-            PolicySet::from_str(&source.text).iter().flat_map(PolicySet::policies).cloned().collect();
-        policies.sort_by_key(position);
-        let (mut places, mut from) = (HashMap::new(), 0);
-        for policy in policies {
-            let text = policy.to_string();
-            let found = source.text.get(from..).and_then(|rest| rest.find(&text));
-            if let Some(start) = found.map(|at| from + at) {
-                from = start + text.len();
-                places.entry(id_of(&policy, &file.name)).or_insert(start..from);
-            }
-        }
-        Self { source, places }
+impl<'a> Marks<'a> {
+    /// Marks in `files`.
+    pub(in crate::policy) fn new(files: &'a [PolicyFile]) -> Self {
+        let files = files.iter().map(|file| (&*file.source.name, file)).collect();
+        Self { files, places: HashMap::new() }
     }
 
-    /// A finding in its place.
-    pub(in crate::policy) fn marked(&self, id: &PolicyId, finding: Finding) -> Problem {
+    /// A finding in the policy or template `id`, or in the link of that id.
+    pub(in crate::policy) fn marked(&mut self, origin: &Origin<'a>, id: &PolicyId, finding: Finding) -> Problem {
         let message = format!("for policy `{id}`, {}", finding.message);
-        let span = self.place(id, &finding.what);
-        Problem { severity: finding.severity, source: self.source.clone(), span, message, help: finding.help }
+        let span = match (origin.link, &finding.what) {
+            (None, what) => self.place(origin.source, id, what),
+            (Some(link), What::Literal(text)) => Some(link.place_of(text).span.clone()),
+            (Some(link), What::Attribute(_) | What::Annotation(_)) => Some(link.id.span.clone()),
+        };
+        Problem { severity: finding.severity, source: origin.source.clone(), span, message, help: finding.help }
     }
 
     /// The place of `what` in the policy `id`: all of the policy, if it says it in another way.
-    fn place(&self, id: &PolicyId, what: &What) -> Option<Range<usize>> {
-        let own = self.places.get(id)?;
-        let text = self.source.text.get(own.clone())?;
+    fn place(&mut self, source: &'a Source, id: &PolicyId, what: &What) -> Option<Range<usize>> {
+        let file = self.files.get(&*source.name)?;
+        let own = self.places.entry(&*source.name).or_insert_with(|| places(file)).get(id)?;
+        let text = source.text.get(own.clone())?;
         let inner = match what {
             What::Attribute(name) => place::attribute(text, name),
             What::Literal(literal) => place::literal(text, literal),

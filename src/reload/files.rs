@@ -8,7 +8,7 @@ use aws_lc_rs::digest;
 
 use crate::config::Spanned;
 use crate::policy::bundle::PolicyFile;
-use crate::problem::{Problem, Severity, Source};
+use crate::problem::{Problem, Severity, Source, closest};
 use crate::reload::view::View;
 
 /// A folder whose change may change the rules.
@@ -18,6 +18,21 @@ pub struct Folder {
     pub path: PathBuf,
     /// Whether the folders in it count too.
     pub deep: bool,
+}
+
+/// The files beside the policies: each at the top of the folder.
+const LINKS: &str = "links.yaml";
+const GROUPS: &str = "entities.yaml";
+
+/// What the policy folder holds.
+#[derive(Debug, Default)]
+pub(super) struct PolicyFolder {
+    /// Every `*.cedar`, in the order of their names.
+    pub(super) files: Vec<PolicyFile>,
+    /// `links.yaml`.
+    pub(super) links: Option<Source>,
+    /// `entities.yaml`.
+    pub(super) groups: Option<Source>,
 }
 
 /// Reads files, and remembers them for the digest, and what was wrong with them.
@@ -89,18 +104,20 @@ impl FileReader {
         read.map_err(missing).ok()
     }
 
-    /// Every `*.cedar` below the folder, in the order of their names.
-    pub(super) fn policies(&mut self, config: &Source, folder: &Spanned<PathBuf>) -> Vec<PolicyFile> {
+    /// Every `*.cedar` below the folder, in the order of their names, and the two files that may stand beside them.
+    pub(super) fn policies(&mut self, config: &Source, folder: &Spanned<PathBuf>) -> PolicyFolder {
         self.folders.insert(Folder { path: folder.value.clone(), deep: true });
         let shown = folder.value.display();
-        let names = match self.view.list(&folder.value, "cedar") {
+        let names = match self.view.list(&folder.value, &["cedar", "yaml", "yml"]) {
             Ok(names) => names,
             Err(error) => {
                 let message = format!("cannot read the policy folder `{shown}`: {error}");
                 self.missing(&folder.value, Some((config, folder)), message, "create it, or correct `policies`");
-                return Vec::new();
+                return PolicyFolder::default();
             }
         };
+        let (names, beside): (Vec<PathBuf>, Vec<PathBuf>) =
+            names.into_iter().partition(|name| name.extension().is_some_and(|extension| extension == "cedar"));
         if names.is_empty() {
             let message = format!("the policy folder `{shown}` holds no *.cedar file");
             self.missing(
@@ -111,12 +128,36 @@ impl FileReader {
             );
         }
         let files = names.iter().filter_map(|name| {
-            let path = folder.value.join(name);
-            let text = self.read(&path, &folder.value, name, Some((config, folder)));
-            let source = self.remember(&path, text)?;
+            let source = self.below(name, config, folder)?;
             Some(PolicyFile { name: name.display().to_string(), source })
         });
-        files.collect()
+        let files = files.collect();
+        let [links, groups] = [LINKS, GROUPS].map(|name| {
+            let name = Path::new(name);
+            beside.iter().any(|found| found == name).then(|| self.below(name, config, folder)).flatten()
+        });
+        for name in beside {
+            self.misplaced(&name, &folder.value);
+        }
+        PolicyFolder { files, links, groups }
+    }
+
+    /// The text of the file `name` in the policy folder.
+    fn below(&mut self, name: &Path, config: &Source, folder: &Spanned<PathBuf>) -> Option<Source> {
+        let path = folder.value.join(name);
+        let text = self.read(&path, &folder.value, name, Some((config, folder)));
+        self.remember(&path, text)
+    }
+
+    /// Says so if `name` in the policy folder is no file that is read but was probably meant to be one: what it holds
+    /// would not hold.
+    fn misplaced(&mut self, name: &Path, folder: &Path) {
+        let last = name.file_name().unwrap_or_default().to_string_lossy();
+        let Some(meant) = closest(&last, [LINKS, GROUPS]).filter(|meant| name != Path::new(meant)) else { return };
+        let path = folder.join(name).display().to_string();
+        let (message, source) = (format!("`{path}` is not read"), Source::new(path, ""));
+        let help = format!("call it `{}`, or something else", folder.join(meant).display());
+        self.error(&source, message, Some(&help));
     }
 
     /// Notes that something is wrong with `source` as a whole.

@@ -14,18 +14,18 @@ use crate::decision::server::{Server, WELL_KNOWN};
 use crate::issuer::Credential;
 use crate::json::Limits;
 use crate::policy::Engine;
-use crate::policy::bundle::{Bundle, PolicyFile};
+use crate::policy::bundle::Bundle;
 use crate::policy::catalog::Catalog;
-use crate::policy::lint::Lints;
 use crate::policy::model::{Maker, MissingAction, ServerModel};
 use crate::policy::parts::Parts;
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
 use crate::problem::{Problem, Source};
 use crate::reload::credentials::{audit_key, check_servers, credentials, nonces};
-use crate::reload::files::{FileReader, Folder};
+use crate::reload::files::{FileReader, Folder, PolicyFolder};
 use crate::reload::gather::Gathered;
 use crate::reload::overlays::overlay;
+use crate::reload::policies::bundle;
 use crate::token::{ClaimType, DpopRules, KeySet, Nonces, Revocations, SenderRules};
 
 /// What a configuration and the files that it names amount to.
@@ -79,7 +79,7 @@ pub(super) struct Files {
     credentials: HashMap<String, Credential>,
     /// By server.
     catalogs: HashMap<String, Source>,
-    policies: Vec<PolicyFile>,
+    policies: PolicyFolder,
     revocations: Option<Source>,
     /// By server.
     nonces: HashMap<String, Nonces>,
@@ -142,14 +142,11 @@ pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, dige
             return None;
         }
     };
-    let lints = Lints::new(&known);
-    let (bundle, problems) = Bundle::load(&policies, &mut parts, &|policy| lints.of(policy));
-    reader.problems.extend(problems);
-    let bundle = bundle.filter(|_| !reader.has_errors())?;
+    let bundle = bundle(reader, &policies, &mut parts, &known).filter(|_| !reader.has_errors())?;
     let rules = match rules(&config, &catalogs, &nonces, bundle, &parts.into_whole(), generation, digest) {
         Ok(rules) => Rules { revocations, ..rules },
         Err(error) => {
-            reader.error(&source, error.to_string(), None);
+            reader.error(&source, error, None);
             return None;
         }
     };
@@ -206,13 +203,14 @@ fn rules(
     schema: &Schema,
     generation: u64,
     digest: String,
-) -> Result<Rules, MissingAction> {
-    let mut maker = Maker::new(&bundle, schema)?;
+) -> Result<Rules, String> {
+    let mut maker = Maker::new(&bundle, schema).map_err(|error| error.to_string())?;
     let servers = config.servers.iter().map(|server| {
         let model = maker.server(&server.name, catalogs.get(&server.name), &server.methods)?;
         Ok(server_of(server, &config.issuers, nonces.get(&server.name), model))
     });
-    let servers = servers.collect::<Result<_, MissingAction>>()?;
+    let servers = servers.collect::<Result<_, MissingAction>>().map_err(|error| error.to_string())?;
+    maker.check().map_err(|error| error.to_string())?;
     Ok(Rules {
         generation,
         digest,

@@ -78,11 +78,11 @@ impl View {
         Ok(text)
     }
 
-    /// The names of all files below `folder` that end in `.extension`, in order. What starts with a dot is left out:
+    /// The names of all files below `folder` with one of `extensions`, in order. What starts with a dot is left out:
     /// Kubernetes mounts the files twice, once below `..data`, and editors leave `.file.swp`.
-    pub(super) fn list(&mut self, folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+    pub(super) fn list(&mut self, folder: &Path, extensions: &[&str]) -> io::Result<Vec<PathBuf>> {
         let mut found = Vec::new();
-        self.walk(folder, Path::new("."), extension, MAX_FOLDER_DEPTH, &mut found)?;
+        self.walk(folder, Path::new("."), extensions, MAX_FOLDER_DEPTH, &mut found)?;
         found.sort();
         Ok(found)
     }
@@ -91,7 +91,7 @@ impl View {
         &mut self,
         folder: &Path,
         below: &Path,
-        extension: &str,
+        extensions: &[&str],
         depth: usize,
         found: &mut Vec<PathBuf>,
     ) -> io::Result<()> {
@@ -105,13 +105,13 @@ impl View {
                 continue;
             }
             let path = below.strip_prefix(".").unwrap_or(below).join(name);
-            let wanted = name.extension().is_some_and(|found| found == extension);
+            let wanted = name.extension().is_some_and(|found| extensions.iter().any(|extension| found == *extension));
             let kind = entry.file_type();
             let told = kind != FileType::Symlink && kind != FileType::Unknown;
             let kind = if told { Ok(kind) } else { self.kind(folder, &path) };
             match kind {
                 Ok(FileType::Directory) if depth == 0 => return Err(io::Error::other("folders nest too deep")),
-                Ok(FileType::Directory) => self.walk(folder, &path, extension, depth - 1, found)?,
+                Ok(FileType::Directory) => self.walk(folder, &path, extensions, depth - 1, found)?,
                 // What cannot be asked for its kind cannot be read either, and that is told with its name.
                 Ok(_) | Err(_) if wanted => found.push(path),
                 Ok(_) | Err(_) => {}

@@ -136,11 +136,19 @@ impl Files {
 
     /// A token of the issuer, for the server, for the next hour.
     pub(crate) fn token(&self, subject: &str, scope: &str) -> String {
+        self.token_with(subject, scope, &serde_json::json!({}))
+    }
+
+    /// The same, with further claims.
+    pub(crate) fn token_with(&self, subject: &str, scope: &str, further: &Value) -> String {
         let now = Clock::System.now().seconds();
-        let claims = serde_json::json!({
+        let mut claims = serde_json::json!({
             "iss": "https://id.example.com", "aud": "https://mcp.example.com/weather", "sub": subject,
             "client_id": "agent", "scope": scope, "iat": now, "exp": now + 3600, "jti": format!("{subject} {scope}"),
         });
+        for (name, value) in further.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
         self.key.token(&self.key.header(), &claims.to_string())
     }
 }

@@ -47,7 +47,7 @@ fn real_catalogues() {
         let text = schema(&SchemaInput { servers, ..SchemaInput::default() });
         let (schema, _) = Schema::from_cedarschema_str(&text).unwrap();
         let policies: Vec<PolicyFile> = catalog.tools.iter().map(|tool| policy(server, tool)).collect();
-        let (bundle, problems) = Bundle::load(&policies, &mut Parts::new(&text).unwrap(), &|_| Vec::new());
+        let (bundle, problems) = Bundle::load(&policies, None, &mut Parts::new(&text).unwrap(), &|_| Vec::new());
         let bundle = bundle.unwrap_or_else(|| panic!("{server}: {problems:#?}"));
         let model = Maker::new(&bundle, &schema).unwrap().server(server, Some(&catalog), &[]).unwrap();
         assert_eq!(model.catalogued_tools(), catalog.tools.len());

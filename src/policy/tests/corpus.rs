@@ -31,14 +31,14 @@ impl Case {
         assert_eq!(set.templates().count(), 0, "the corpus has no templates");
         let (schema, _) = Schema::from_cedarschema_str(&text("schema")).unwrap();
         let entities = Entities::from_json_value(json(&text("entities")), Some(&schema)).unwrap();
-        let own: Vec<Policy> = set.policies().cloned().collect();
-        let crowd = (0..=FLAT).map(|at| {
+        let mut crowded = set.clone();
+        for at in 0..=FLAT {
             let text = format!("permit (principal == Nobody::\"{at}\", action, resource);");
-            Policy::parse(Some(PolicyId::new(format!("crowd{at}"))), text).unwrap()
-        });
+            crowded.add(Policy::parse(Some(PolicyId::new(format!("crowd{at}"))), text).unwrap()).unwrap();
+        }
         Self {
-            crowded: Engine::new(Bundle::unchecked(own.iter().cloned().chain(crowd)), 1),
-            engine: Engine::new(Bundle::unchecked(own), 1),
+            crowded: Engine::new(Bundle::unchecked(&crowded), 1),
+            engine: Engine::new(Bundle::unchecked(&set), 1),
             set,
             schema,
             entities,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet,
-    Request, Response, RestrictedExpression,
+    Request, Response, RestrictedExpression, SlotId, Template,
 };
 
 use super::random::Random;
@@ -89,6 +89,7 @@ struct Met {
     forbids: usize,
     errors: usize,
     keyed: usize,
+    linked: usize,
 }
 
 impl Case {
@@ -109,11 +110,11 @@ impl Case {
             }
         }
         let size = if random.chance(30) { 1 + random.below(FLAT) } else { FLAT + random.below(70) };
-        let policies: Vec<Policy> =
-            (0..size).map(|at| Policy::parse(Some(PolicyId::new(format!("p{at}"))), policy(random)).unwrap()).collect();
+        let mut set = PolicySet::new();
+        (0..size).for_each(|at| add(random, &mut set, at));
         Self {
-            set: PolicySet::from_policies(policies.clone()).unwrap(),
-            engine: Engine::new(Bundle::unchecked(policies), 1),
+            engine: Engine::new(Bundle::unchecked(&set), 1),
+            set,
             entities: Entities::from_entities(entities, None).unwrap(),
             plans: Plans::default(),
             closed: HashMap::new(),
@@ -150,11 +151,28 @@ impl Case {
         met.allows += usize::from(whole.decision() == Decision::Allow);
         met.forbids += usize::from(whole.decision() == Decision::Deny && whole.diagnostics().reason().next().is_some());
         met.errors += usize::from(whole.diagnostics().errors().next().is_some());
+        let is_linked = |id: &PolicyId| self.set.policy(id).is_some_and(|policy| !policy.is_static());
+        met.linked += usize::from(whole.diagnostics().reason().any(is_linked));
     }
 }
 
 fn uid(text: &str) -> EntityUid {
     text.parse().unwrap()
+}
+
+/// Adds the policy number `at`, or a template with some links.
+fn add(random: &mut Random, set: &mut PolicySet, at: usize) {
+    let (text, id) = (policy(random), PolicyId::new(format!("p{at}")));
+    let slots = [("?principal", SlotId::principal(), PRINCIPALS), ("?resource", SlotId::resource(), RESOURCES)];
+    let slots: Vec<_> = slots.into_iter().filter(|(name, ..)| text.contains(name)).collect();
+    if slots.is_empty() {
+        return set.add(Policy::parse(Some(id), text).unwrap()).unwrap();
+    }
+    set.add_template(Template::parse(Some(id.clone()), text).unwrap()).unwrap();
+    for number in 0..random.below(4) {
+        let values = slots.iter().map(|(_, slot, all)| (slot.clone(), uid(random.pick(all)))).collect();
+        set.link(id.clone(), PolicyId::new(format!("p{at}.{number}")), values).unwrap();
+    }
 }
 
 /// A policy of any shape.
@@ -178,6 +196,8 @@ fn policy(random: &mut Random) -> String {
 
 fn scope(random: &mut Random, name: &str, types: &[&str], uids: &[&str]) -> String {
     let (kind, uid) = (random.pick(types), random.pick(uids));
+    let slot = format!("?{name}");
+    let uid = if random.chance(15) { &slot } else { uid };
     match random.below(5) {
         0 => name.to_owned(),
         1 => format!("{name} is {kind}"),
@@ -206,7 +226,13 @@ fn check(seed: u64) {
         let mut case = Case::new(&mut random);
         (0..120).for_each(|_| case.ask(&mut random, &mut met));
     }
-    for (what, count) in [("allow", met.allows), ("forbid", met.forbids), ("error", met.errors), ("keyed", met.keyed)] {
+    for (what, count) in [
+        ("allow", met.allows),
+        ("forbid", met.forbids),
+        ("error", met.errors),
+        ("keyed", met.keyed),
+        ("link", met.linked),
+    ] {
         assert!(count > 1_000, "seed {seed}: {what} in {count} of 30,000");
     }
 }

@@ -118,7 +118,7 @@ fn policy(random: &mut Random, number: usize) -> String {
 
 /// The problems of one policy as a user sees them, in an order of their own.
 fn problems(files: &[PolicyFile], mut parts: Parts) -> Vec<String> {
-    let (_, problems) = Bundle::load(files, &mut parts, &|_| Vec::new());
+    let (_, problems) = Bundle::load(files, None, &mut parts, &|_| Vec::new());
     let said = |problem: &Problem| {
         let Problem { severity, source, span, message, help } = problem;
         format!("{} {span:?} {severity:?} {message} {help:?}", source.name)

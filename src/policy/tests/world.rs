@@ -11,13 +11,15 @@ use crate::mcp;
 use crate::policy::Engine;
 use crate::policy::bundle::{Bundle, PolicyFile};
 use crate::policy::catalog::Catalog;
+use crate::policy::groups::{GroupFile, GroupHierarchy};
+use crate::policy::links::{Link, LinkFile};
 use crate::policy::model::{Maker, ServerModel};
 use crate::policy::overlay::Overlay;
 use crate::policy::parts::Parts;
 use crate::policy::query::RequestFacts;
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::{ScopeHierarchy, Subject};
-use crate::problem::{Severity, Source};
+use crate::problem::{Problem, Severity, Source, Spanned};
 use crate::token::{Algorithm, ClaimRule, ClaimType, IssuerRules, Principal, suppose};
 
 /// The moment of every request: a Monday, 09:30 in UTC.
@@ -80,25 +82,50 @@ impl Servers {
 
     /// The policies among `policies` that are valid here, one policy each text.
     pub(in crate::policy) fn valid(&self, policies: Vec<String>) -> Vec<String> {
+        self.valid_links(policies, &mut Vec::new())
+    }
+
+    /// The same, and of `links` those of templates that are valid with all of theirs.
+    pub(in crate::policy) fn valid_links(&self, mut policies: Vec<String>, links: &mut Vec<Link>) -> Vec<String> {
         let files: Vec<PolicyFile> =
             policies.iter().enumerate().map(|(at, text)| file(&at.to_string(), text)).collect();
-        let (_, problems) = Bundle::load(&files, &mut Parts::new(&self.text).unwrap(), &|_| Vec::new());
-        let broken = problems.iter().filter(|problem| problem.severity == Severity::Error);
-        let broken: Vec<&str> = broken.map(|problem| &*problem.source.name).collect();
+        let file = LinkFile { source: Source::new("links.yaml", ""), links: links.clone(), complete: true };
+        let (_, problems) = Bundle::load(&files, Some(&file), &mut Parts::new(&self.text).unwrap(), &|_| Vec::new());
+        let broken: Vec<_> = problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
+        let names = |problem: &Problem, link: &Link| {
+            &*problem.source.name == "links.yaml" && problem.message.contains(&format!("`{}`", link.id.value))
+        };
+        let mut at = 0..;
+        policies.retain(|text| {
+            let at = at.next().unwrap().to_string();
+            let own = links.iter().filter(|link| text.contains(&format!("@id(\"{}\")", link.template.value)));
+            let is_broken =
+                |problem: &Problem| *problem.source.name == *at || own.clone().any(|link| names(problem, link));
+            !broken.iter().copied().any(is_broken)
+        });
+        links.retain(|link| policies.iter().any(|text| text.contains(&format!("@id(\"{}\")", link.template.value))));
         policies
-            .into_iter()
-            .enumerate()
-            .filter(|(at, _)| !broken.contains(&at.to_string().as_str()))
-            .map(|(_, p)| p)
-            .collect()
     }
 
     /// These servers under `policies`, one or more in each text, each with an `@id`.
     #[track_caller]
     pub(in crate::policy) fn under(&self, policies: &[String]) -> World {
+        self.under_links(policies, Vec::new(), GroupHierarchy::default())
+    }
+
+    /// The same, with links of the templates among `policies`, over groups in groups.
+    #[track_caller]
+    pub(in crate::policy) fn under_links(
+        &self,
+        policies: &[String],
+        links: Vec<Link>,
+        groups: GroupHierarchy,
+    ) -> World {
         let files: Vec<PolicyFile> = policies.iter().map(|text| file("policies.cedar", text)).collect();
-        let (bundle, problems) = Bundle::load(&files, &mut Parts::new(&self.text).unwrap(), &|_| Vec::new());
-        let bundle = bundle.unwrap_or_else(|| panic!("{problems:#?}"));
+        let links = LinkFile { source: Source::new("links.yaml", ""), links, complete: true };
+        let (bundle, problems) =
+            Bundle::load(&files, Some(&links), &mut Parts::new(&self.text).unwrap(), &|_| Vec::new());
+        let bundle = bundle.unwrap_or_else(|| panic!("{problems:#?}")).in_groups(groups);
         let mut maker = Maker::new(&bundle, &self.schema).unwrap();
         let servers = self
             .servers
@@ -112,8 +139,34 @@ impl Servers {
 impl World {
     /// All policies as one set, for Cedar alone.
     pub(in crate::policy) fn whole(&self) -> PolicySet {
-        PolicySet::from_policies(self.engine.bundle().iter().map(|policy| policy.policy.clone())).unwrap()
+        let (bundle, mut set) = (self.engine.bundle(), PolicySet::new());
+        for template in bundle.templates().values() {
+            set.add_template(template.clone()).unwrap();
+        }
+        for policy in bundle.iter().map(|policy| &policy.policy) {
+            match (policy.template_id(), policy.template_links()) {
+                (Some(template), Some(values)) => set.link(template.clone(), policy.id().clone(), values).unwrap(),
+                _ => set.add(policy.clone()).unwrap(),
+            }
+        }
+        set
     }
+}
+
+/// `value`, written nowhere.
+pub(in crate::policy) fn written(value: impl Into<String>) -> Spanned<String> {
+    Spanned { value: value.into(), span: 0..0 }
+}
+
+/// Groups of `corp`, by name: the first of each pair is in the second.
+#[track_caller]
+pub(in crate::policy) fn hierarchy_of(pairs: &[(String, String)]) -> GroupHierarchy {
+    let group = |name: &str| written(format!("Group::\"corp:{name}\""));
+    let groups = pairs.iter().map(|(below, above)| (group(below), vec![group(above)])).collect();
+    let (hierarchy, problems) =
+        GroupHierarchy::read(&GroupFile { source: Source::new("entities.yaml", ""), groups }, &["corp"]);
+    assert!(problems.is_empty(), "{problems:#?}");
+    hierarchy
 }
 
 fn file(name: &str, text: &str) -> PolicyFile {

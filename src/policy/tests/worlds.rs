@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 use super::random::Random;
 use super::slicing::{errors, same};
-use super::world::{Servers, World, calling, facts};
+use super::world::{Servers, World, calling, facts, hierarchy_of};
 use crate::mcp::{Operation, ResourceMethod, SessionMethod, TaskMethod};
 use crate::policy::Question;
 use crate::policy::evaluate::{Conclusion, Refusal};
 use crate::policy::query::{Query, queries};
 use crate::policy::stepup::Published;
 use crate::policy::subject::ScopeHierarchy;
-use policies::policy;
+use policies::{policy, templates};
 use whole::{Caller, arguments, caller, datetime, targets};
 
 const CATALOG: &str = r#"{"tools": [
@@ -37,7 +37,11 @@ struct Met {
     allows: usize,
     forbids: usize,
     errors: usize,
+    links: usize,
 }
+
+/// Which groups can be in which: some for two reasons, some not those of a token.
+const GROUPS_IN: [[&str; 2]; 6] = [["g0", "g1"], ["g0", "g3"], ["g1", "g3"], ["g2", "g1"], ["g3", "g4"], ["g2", "g4"]];
 
 /// One world's policies and callers.
 struct Case {
@@ -165,14 +169,19 @@ fn check(seed: u64) {
         let policies = servers.valid((0..size).map(|at| policy(&mut random, at)).collect());
         let implies: Vec<(usize, usize)> =
             [(0, 1), (0, 2), (1, 3), (2, 3)].into_iter().filter(|_| random.chance(50)).collect();
-        let world = servers.under(&policies);
-        let callers = (0..8).map(|_| caller(&mut random, &implies, &targets)).collect();
+        let groups: Vec<(String, String)> =
+            GROUPS_IN.iter().filter(|_| random.chance(50)).map(|pair| pair.map(str::to_owned).into()).collect();
+        let (policies, mut links) = templates(&mut random, policies);
+        let policies = servers.valid_links(policies, &mut links);
+        met.links += links.len();
+        let world = servers.under_links(&policies, links, hierarchy_of(&groups));
+        let callers = (0..8).map(|_| caller(&mut random, &implies, &groups, &targets)).collect();
         let mut case = Case { set: world.whole(), world, callers, met };
         messages(&mut case, &mut random);
         met = case.met;
     }
     assert!(met.cases > 10_000, "{} cases", met.cases);
-    for (what, count) in [("allow", met.allows), ("forbid", met.forbids), ("error", met.errors)] {
+    for (what, count) in [("allow", met.allows), ("forbid", met.forbids), ("error", met.errors), ("link", met.links)] {
         assert!(count > 300, "seed {seed}: {what} in {count} of {}", met.cases);
     }
 }

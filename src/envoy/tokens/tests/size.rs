@@ -1,7 +1,10 @@
 //! How many bytes a remembered token counts for.
 
+use cedar_policy::Entities;
+
 use super::super::*;
-use crate::policy::subject::ScopeHierarchy;
+use crate::policy::names::EntityKind;
+use crate::policy::subject::{Placed, ScopeHierarchy};
 use crate::token::support::{TestKey, key_set};
 use crate::token::{Algorithm, IssuerRules, KeySet};
 
@@ -40,13 +43,15 @@ fn known(groups: usize) -> Known {
 
 #[test]
 fn groups_and_stores_are_counted() {
-    for groups in [0, 3, 1000] {
+    for (groups, above) in [(0, 0), (3, 0), (3, 7), (1000, 20)] {
         let known = known(groups);
         let store = STORE + groups * STORED_PARENT;
         for stores in 0..4 {
-            let expected = OVERHEAD + groups * PARENT + stores.max(1) * store;
-            assert_eq!(known.size() as usize, expected, "{groups} groups, {stores} stores");
-            let made = known.caller.subject.store(&Arc::default(), |base| Ok::<_, ()>(base.clone()));
+            let expected = OVERHEAD + groups * PARENT + stores.max(1) * store + stores * above * STORED_PARENT;
+            assert_eq!(known.size() as usize, expected, "{groups} groups, {above} above, {stores} stores");
+            let above = (0..above).map(|number| EntityKind::Group.uid(number.to_string())).collect();
+            let place = |base: &Entities| Ok::<_, ()>(Placed { entities: base.clone(), above });
+            let made = known.caller.subject.store(&Arc::default(), place);
             assert!(made.is_ok());
         }
     }

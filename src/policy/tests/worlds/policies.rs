@@ -1,6 +1,8 @@
 //! Random policies that are valid for the servers of this test, most of them.
 
+use crate::policy::links::Link;
 use crate::policy::tests::random::Random;
+use crate::policy::tests::world::written;
 
 /// Kinds of target: the action scopes and resource scopes that can concern them, and what only they can be asked.
 const KINDS: [(&[&str], &[&str], &[&str]); 8] = [
@@ -71,7 +73,7 @@ const KINDS: [(&[&str], &[&str], &[&str]); 8] = [
     ),
 ];
 
-const PRINCIPALS: [&str; 12] = [
+const PRINCIPALS: [&str; 16] = [
     "",
     "",
     "is User",
@@ -84,10 +86,14 @@ const PRINCIPALS: [&str; 12] = [
     "in Scope::\"s3\"",
     "is User in Scope::\"s2\"",
     "is Client in Group::\"corp:g2\"",
+    "in Group::\"corp:g3\"",
+    "in Group::\"corp:g4\"",
+    "is User in Group::\"corp:g4\"",
+    "== Client::\"corp:app1\"",
 ];
 
 /// Conditions on any question.
-const CONDITIONS: [&str; 17] = [
+const CONDITIONS: [&str; 20] = [
     "true",
     "context.token.issuer == \"corp\"",
     "context.token has acr && context.token.acr == \"mfa\"",
@@ -100,6 +106,9 @@ const CONDITIONS: [&str; 17] = [
     "context.request has ip && context.request.ip.isInRange(ip(\"10.0.0.0/8\"))",
     "context.request has protocolVersion",
     "principal in Scope::\"s1\" || principal in Group::\"corp:g2\"",
+    "principal in Group::\"corp:g4\"",
+    "Group::\"corp:g0\" in Group::\"corp:g3\"",
+    "(if principal in Group::\"corp:g1\" then Group::\"corp:g1\" else Group::\"corp:g2\") in Group::\"corp:g4\"",
     "principal has department && principal.department == \"eng\"",
     "principal has clearance && principal.clearance + 9223372036854775807 > 0",
     "context.request.local.minute * 9223372036854775807 > 0",
@@ -118,4 +127,61 @@ pub(super) fn policy(random: &mut Random, at: usize) -> String {
         text.push_str(&format!(" {} {{ {condition} }}", random.pick(&["when", "unless"])));
     }
     text + ";"
+}
+
+/// `policies`, some of them as templates, and the links that make the same policies of these, and others.
+pub(super) fn templates(random: &mut Random, policies: Vec<String>) -> (Vec<String>, Vec<Link>) {
+    let mut links = Vec::new();
+    let policies = policies.into_iter().map(|text| {
+        if !random.chance(40) {
+            return text;
+        }
+        let id = text.split('"').nth(1).unwrap().to_owned();
+        let (text, principal) = slot(&text, "principal ");
+        let (text, resource) = slot(&text, "resource ");
+        if principal.is_none() && resource.is_none() {
+            return text;
+        }
+        for number in 0..=random.below(3) {
+            // The first is what was there; further ones are of its type.
+            let value = |own: &Option<String>, random: &mut Random| {
+                let own = own.as_ref()?;
+                let others: Vec<&str> = VALUES.into_iter().filter(|other| kind(other) == kind(own)).collect();
+                Some(written(if number == 0 || others.is_empty() { own } else { random.pick(&others) }))
+            };
+            let (principal, resource) = (value(&principal, random), value(&resource, random));
+            links.push(Link { template: written(&id), id: written(format!("{id}.{number}")), principal, resource });
+        }
+        text
+    });
+    (policies.collect(), links)
+}
+
+/// What further links are of.
+const VALUES: [&str; 12] = [
+    "User::\"corp:u1\"",
+    "Client::\"corp:app1\"",
+    "Group::\"corp:g0\"",
+    "Group::\"corp:g3\"",
+    "Scope::\"s0\"",
+    "Scope::\"s2\"",
+    "Server::\"a\"",
+    "Server::\"b\"",
+    "Prompt::\"a:p1\"",
+    "Resource::\"a:file:///public\"",
+    "Resource::\"b:https://h.example\"",
+    "Task::\"a:1\"",
+];
+
+fn kind(uid: &str) -> Option<&str> {
+    uid.split("::").next()
+}
+
+/// `text` with a slot for the entity that the scope of `variable` names, and that entity.
+fn slot(text: &str, variable: &str) -> (String, Option<String>) {
+    let (before, rest) = text.split_at(text.find(variable).unwrap());
+    let (scope, after) = rest.split_at(rest.find([',', ')']).unwrap());
+    let Some(literal) = scope.split(' ').find(|word| word.contains("::")) else { return (text.to_owned(), None) };
+    let slotted = scope.replace(literal, &format!("?{}", variable.trim()));
+    (format!("{before}{slotted}{after}"), Some(literal.to_owned()))
 }

@@ -71,7 +71,12 @@ pub(super) fn targets(schema: &Schema) -> Entities {
 }
 
 /// A caller, in some groups, with some scopes and claims.
-pub(super) fn caller(random: &mut Random, implies: &[(usize, usize)], targets: &Entities) -> Caller {
+pub(super) fn caller(
+    random: &mut Random,
+    implies: &[(usize, usize)],
+    groups_in: &[(String, String)],
+    targets: &Entities,
+) -> Caller {
     let clients = ["app0", "app1", "https://c.example/client"];
     let client = random.pick(&clients);
     let user = random.chance(70).then(|| random.pick(&["u0", "u1", "u2"]));
@@ -125,6 +130,12 @@ pub(super) fn caller(random: &mut Random, implies: &[(usize, usize)], targets: &
         let parents: Vec<Value> =
             implies.iter().filter(|(from, _)| *from == at).map(|(_, to)| uid("Scope", names(*to))).collect();
         json!({"uid": uid("Scope", names(at)), "attrs": {}, "parents": parents})
+    }));
+    // And so is the hierarchy of groups.
+    all.extend((0..5).map(|at| {
+        let above = groups_in.iter().filter(|(below, _)| *below == format!("g{at}"));
+        let parents: Vec<Value> = above.map(|(_, above)| uid("Group", format!("corp:{above}"))).collect();
+        json!({"uid": uid("Group", format!("corp:g{at}")), "attrs": {}, "parents": parents})
     }));
     let reference = |id: &str| json!({"__entity": {"type": "Client", "id": format!("corp:{id}")}});
     let mut token = json!({"client": reference(client), "issuer": "corp", "amr": amr,
