@@ -40,6 +40,7 @@ pub use self::record::Record;
 pub use self::record::Reload;
 pub use self::record::ReloadOutcome;
 pub use self::record::Scalar;
+pub use self::record::Shadow;
 pub use self::record::Verdict;
 pub use self::sink::{Mode, SinkStatus};
 pub use self::verify::{Fault, Finding, Verified, Verifier};

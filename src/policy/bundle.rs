@@ -11,7 +11,7 @@ use self::parse::{Statement, parse};
 use crate::policy::groups::GroupHierarchy;
 use crate::policy::links::{LinkFile, link, specimen, unlinked};
 use crate::policy::lint::Finding;
-use crate::policy::names::EntityKind;
+use crate::policy::names::{EntityKind, quoted};
 use crate::policy::paths::Reads;
 use crate::policy::plan::PolicyIndex;
 use crate::policy::validate::{Origin, at_text, doubled, marked, validated, whole_file};
@@ -31,13 +31,23 @@ pub struct PolicyFile {
 pub struct Bundle {
     policies: Vec<BundledPolicy>,
     by_id: HashMap<PolicyId, PolicyIndex>,
-    actions: ActionIndex,
+    enforced: ActionIndex,
+    shadows: ActionIndex,
     templates: HashMap<PolicyId, Template>,
     groups: GroupHierarchy,
 }
 
 /// What finds names in a policy that nothing has.
 pub type Lint<'a> = &'a dyn Fn(&BundledPolicy) -> Vec<Finding>;
+
+/// What a policy is for (`@mode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It decides: the default.
+    Enforced,
+    /// It is evaluated, and what it would have changed is recorded.
+    Shadow,
+}
 
 /// One policy, and what toolgate itself reads of it.
 #[derive(Debug)]
@@ -52,12 +62,22 @@ pub struct BundledPolicy {
     pub acr: Option<String>,
     /// `@max_age`, seconds: how fresh a login would lift this forbid (RFC 9470).
     pub max_age: Option<u64>,
+    /// `@mode`: whether it is enforced.
+    pub mode: Mode,
     /// The scopes that it names.
     pub scopes: Vec<String>,
     /// What its conditions read.
     pub reads: Reads,
     /// Of a link, what it puts into the slots of its template, where all the rest of it stands.
     pub link: Option<Vec<EntityUid>>,
+}
+
+/// An annotation that toolgate reads, with a value that it cannot read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct AnnotationError {
+    name: &'static str,
+    value: String,
+    want: &'static str,
 }
 
 /// Policies by what their scope says of the action.
@@ -96,7 +116,7 @@ impl Bundle {
                     Statement::Template(template) => drop(bundle.templates.insert(id, template)),
                     Statement::Policy(policy) => match BundledPolicy::read(policy) {
                         Ok(policy) => bundle.add(policy),
-                        Err(message) => problems.push(at_text(&file.source, "@max_age", message)),
+                        Err(error) => problems.push(error.at(&file.source)),
                     },
                 }
             }
@@ -132,7 +152,7 @@ impl Bundle {
             templates.push((source, template));
             match specimen(template).map(BundledPolicy::read) {
                 Some(Ok(read)) => drop(specimens.insert(id.clone(), BundledPolicy { link: None, ..read })),
-                Some(Err(message)) => problems.push(at_text(source, "@max_age", message)),
+                Some(Err(error)) => problems.push(error.at(source)),
                 None => problems.push(whole_file(source, format!("the template `{id}` cannot be linked"), None)),
             }
         }
@@ -183,12 +203,16 @@ impl Bundle {
 
     fn add(&mut self, policy: BundledPolicy) {
         let index = self.policies.len();
+        let actions = match policy.mode {
+            Mode::Enforced => &mut self.enforced,
+            Mode::Shadow => &mut self.shadows,
+        };
         match policy.policy.action_constraint() {
-            ActionConstraint::Any => self.actions.any.push(index),
-            ActionConstraint::Eq(action) => self.actions.one.entry(action).or_default().push(index),
+            ActionConstraint::Any => actions.any.push(index),
+            ActionConstraint::Eq(action) => actions.one.entry(action).or_default().push(index),
             ActionConstraint::In(list) => {
                 for group in list {
-                    self.actions.among.entry(group).or_default().push(index);
+                    actions.among.entry(group).or_default().push(index);
                 }
             }
         }
@@ -221,33 +245,47 @@ impl Bundle {
         self.policies.iter()
     }
 
-    /// The policies on the action `action` and no other (`action == …`).
-    pub fn on_action(&self, action: &EntityUid) -> impl Iterator<Item = PolicyIndex> {
-        self.actions.one.get(action).into_iter().flatten().copied()
+    fn actions(&self, mode: Mode) -> &ActionIndex {
+        match mode {
+            Mode::Enforced => &self.enforced,
+            Mode::Shadow => &self.shadows,
+        }
     }
 
-    /// The policies on any action, or on a list that has `action` or one of its `groups`, each once, in order.
-    pub fn on_actions(&self, action: &EntityUid, groups: &[EntityUid]) -> Vec<PolicyIndex> {
-        let listed = std::iter::once(action).chain(groups).filter_map(|uid| self.actions.among.get(uid)).flatten();
-        let all: BTreeSet<PolicyIndex> = self.actions.any.iter().chain(listed).copied().collect();
+    /// The policies of `mode` on the action `action` and no other (`action == …`).
+    pub fn on_action(&self, mode: Mode, action: &EntityUid) -> impl Iterator<Item = PolicyIndex> {
+        self.actions(mode).one.get(action).into_iter().flatten().copied()
+    }
+
+    /// The policies of `mode` on any action, or on a list that has `action` or one of its `groups`, each once, in order.
+    pub fn on_actions(&self, mode: Mode, action: &EntityUid, groups: &[EntityUid]) -> Vec<PolicyIndex> {
+        let actions = self.actions(mode);
+        let listed = std::iter::once(action).chain(groups).filter_map(|uid| actions.among.get(uid)).flatten();
+        let all: BTreeSet<PolicyIndex> = actions.any.iter().chain(listed).copied().collect();
         all.into_iter().collect()
     }
 }
 
 impl BundledPolicy {
-    fn read(policy: Policy) -> Result<Self, String> {
+    fn read(policy: Policy) -> Result<Self, AnnotationError> {
         let text = |key| policy.annotation(key).map(str::to_owned);
-        let max_age = match policy.annotation("max_age") {
-            Some(seconds) => {
-                Some(seconds.parse().map_err(|_| format!("`@max_age` is `{seconds}`, not a number of seconds"))?)
+        let max_age = policy.annotation("max_age").map(|seconds| {
+            let unfit = |_| AnnotationError { name: "max_age", value: seconds.to_owned(), want: "a number of seconds" };
+            seconds.parse().map_err(unfit)
+        });
+        let mode = match policy.annotation("mode") {
+            None | Some("enforce") => Mode::Enforced,
+            Some("shadow") => Mode::Shadow,
+            Some(other) => {
+                return Err(AnnotationError { name: "mode", value: other.to_owned(), want: "`shadow` or `enforce`" });
             }
-            None => None,
         };
         Ok(Self {
             id: Arc::from(AsRef::<str>::as_ref(policy.id())),
             advice: text("advice"),
             acr: text("acr"),
-            max_age,
+            max_age: max_age.transpose()?,
+            mode,
             scopes: scopes(&policy.entity_literals()),
             reads: Reads::of(&policy),
             link: policy.template_links().map(|values| values.into_values().collect()),
@@ -263,6 +301,7 @@ impl BundledPolicy {
             advice: self.advice.clone(),
             acr: self.acr.clone(),
             max_age: self.max_age,
+            mode: self.mode,
             scopes: self.scopes.iter().cloned().chain(scopes(&link)).collect(),
             reads: self.reads.clone(),
             link: Some(link),
@@ -273,6 +312,15 @@ impl BundledPolicy {
     /// Permit or forbid.
     pub fn effect(&self) -> Effect {
         self.policy.effect()
+    }
+}
+
+impl AnnotationError {
+    fn at(&self, source: &Source) -> Problem {
+        let Self { name, value, want } = self;
+        let written = format!("@{name}({})", quoted(value));
+        let place = if source.text.contains(&written) { written } else { format!("@{name}") };
+        at_text(source, &place, format!("`@{name}` is `{value}`, not {want}"))
     }
 }
 
