@@ -8,6 +8,7 @@
 //! bench cold DIR           CPU time of a token that was never seen, and of its signature check alone, as JSON
 //! bench remembered DIR     CPU time of a decision with a token that is remembered, signed or opaque, as JSON
 //! bench storm DIR          how long good tokens wait while others name unknown keys, as JSON
+//! bench reload DIR         how long requests wait while 10,000 policies are reloaded, as JSON
 //! bench memory DIR COUNT TOOLS GROUPS
 //!                          memory after COUNT different tokens; with TOOLS 0 all of them name unknown keys
 //! ```
@@ -20,6 +21,7 @@ mod desk;
 #[expect(dead_code, reason = "tests need more of it")]
 mod endpoint;
 mod memory;
+mod reload;
 mod remembered;
 mod scene;
 mod steps;
@@ -43,6 +45,7 @@ fn main() {
         ["cold", folder] => cold::measure(Path::new(folder)),
         ["remembered", folder] => remembered::measure(Path::new(folder)),
         ["storm", folder] => storm::measure(Path::new(folder)),
+        ["reload", folder] => reload::measure(Path::new(folder)),
         ["memory", folder, count, tools, groups] => {
             let number = |text: &str| text.parse().unwrap();
             memory::measure(Path::new(folder), number(count), number(tools), number(groups));
