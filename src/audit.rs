@@ -13,6 +13,7 @@ mod disk;
 mod file;
 mod flood;
 mod line;
+mod reader;
 mod record;
 mod sink;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use crate::context::UnixTime;
 
 pub use self::checkpoint::{CheckpointKeyError, CheckpointSettings, PublicKey, Signer};
 pub(crate) use self::line::timestamp;
+pub use self::reader::{Count, Filter, Stats, readable};
 pub use self::record::Latency;
 pub use self::record::Record;
 pub use self::record::Reload;

@@ -1,3 +1,6 @@
+mod faults;
+mod rotation;
+mod sinks;
 mod verify;
 
 use std::collections::BTreeMap;
