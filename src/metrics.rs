@@ -245,18 +245,18 @@ impl Metrics {
 
     /// The rules `digest` hold since `at`.
     pub fn loaded(&self, generation: u64, digest: &str, at: UnixTime) {
-        self.count_reload(ReloadOutcome::Loaded);
         self.generation.set(generation);
         self.rules.clear();
         self.rules.get_or_create(&[("digest", digest.to_owned())]).set(1);
         // Milliseconds of any date are exact in a double.
         self.reloaded_at.set(at.millis() as f64 / 1e3);
+        self.count_reload(ReloadOutcome::Loaded);
     }
 
     /// Other rules were refused.
     pub fn load_refused(&self) {
-        self.count_reload(ReloadOutcome::Refused);
         self.reload_failing.set(1);
+        self.count_reload(ReloadOutcome::Refused);
     }
 
     /// What was refused is gone.

@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod killed;
 mod links;
+mod secrets;
 mod serve;
 pub(crate) mod support;
 mod tools;

@@ -161,12 +161,13 @@ impl Gate {
         laps: &mut Laps,
     ) -> CheckResponse {
         let Outcome { server, known, decision } = outcome;
+        let principal = known.as_deref().map(|known| self.audit.named(&known.principal));
         let about = About {
             server,
             source: caller_address(&generation.rules, context),
             headers: &context.headers,
             caller: known.as_deref().map(|known| &known.caller),
-            principal: known.as_deref().map(|known| known.principal.as_str()),
+            principal: principal.as_deref(),
             decision_id: id,
             generation: generation.rules.generation,
             digest: &generation.rules.digest,

@@ -92,6 +92,35 @@ async fn a_trail_verifies_over_restarts_and_files_and_not_when_it_was_changed() 
     }
 }
 
+/// With a key, nobody is named; two of one caller are still seen to be of one, in the next process too.
+#[tokio::test]
+async fn principals_are_hashed_where_there_is_a_key() {
+    let files = Files::new();
+    files.configure(&[(
+        "  file: {path: audit/audit.jsonl}",
+        "  file: {path: audit/audit.jsonl}\n  subject_key_file: subjects.key",
+    )]);
+    files.write("subjects.key", "tooshort");
+    assert!(
+        files.run(&["check"]).stderr.contains("`subjects.key` cannot be used: the secret is shorter than 16 bytes")
+    );
+    files.write("subjects.key", "only-for-this-one-test");
+    for _ in 0..2 {
+        let serving = Serving::start(&files, "toolgate.yaml");
+        let channel = serving.connect().await;
+        for caller in ["adalovelace", "bob"] {
+            let asked = question(&files.token(caller, "weather:read"), "get_forecast", &json!({"city": "Oslo"}));
+            assert_eq!(ask(&channel, &asked).await, "allow");
+        }
+    }
+    let records = records(&files.path("audit/audit.jsonl"));
+    let principals: Vec<_> = records.iter().map(|record| record["principal"].as_str().unwrap()).collect();
+    assert!(principals.iter().all(|principal| principal.starts_with("User::\"hmac:")), "{principals:?}");
+    assert_eq!(principals[..2], principals[2..]);
+    assert_ne!(principals[0], principals[1]);
+    assert!(!std::fs::read_to_string(files.path("audit/audit.jsonl")).unwrap().contains("adalovelace"));
+}
+
 #[test]
 fn a_key_that_is_none_is_a_problem_of_the_configuration() {
     let files = Files::new();

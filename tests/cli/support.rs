@@ -73,7 +73,7 @@ forbid (principal, action == Action::"weather:delete_station", resource);
 /// A folder of files that `toolgate` reads. Gone at the end.
 pub(crate) struct Files {
     folder: TempDir,
-    key: Arc<TestKey>,
+    pub(crate) key: Arc<TestKey>,
 }
 
 /// What a command did.
