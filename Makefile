@@ -6,7 +6,7 @@ PYTHON := .tools/mcp2/bin/python
 # costs less than a second set of objects for the sake of the suite.
 BINARY := target/release/toolgate
 
-.PHONY: help build test unit mutants e2e demo bench fmt lint tools clean
+.PHONY: help build test unit soak mutants e2e demo bench fmt lint tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test: unit e2e ## everything: the Rust suite, then the real Envoy and real MCP c
 
 unit: ## the Rust suite
 	cargo test --locked
+
+soak: ## 10,000 reloads under load against the program as it is run; an hour; TOOLGATE_SOAK=2000 for fewer
+	cargo test --locked --test tests -- --ignored --nocapture soak_
 
 mutants: ## whether a test notices each guard of tokens and policies that is switched off; forty minutes; ARGS="--only jws" picks
 	python3 scripts/mutants.py --target target/mutants $(ARGS)

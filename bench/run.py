@@ -261,6 +261,20 @@ def report_tokens(figures: dict[str, object]) -> None:
     print(f"ratio of the p99s {figures['storm_micros']['ratio']:.2f}")
 
 
+def reload() -> dict[str, object]:
+    """How long requests wait while very many policies are reloaded beside them, on both cores."""
+    command = [TOOLS, "reload", WORK / "reload"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def report_reload(figures: dict[str, object]) -> None:
+    quiet, reloading = figures["quiet"], figures["reloading"]
+    print(f"\nA request, one at a time, µs: alone, and during reloads of {figures['policies']:,} policies", end=" ")
+    print(f"({figures['reloads']} of them, {figures['reload_millis']} ms from the change until it held)")
+    print(f"  p50 {quiet['p50']:.1f} and {reloading['p50']:.1f}, p99 {quiet['p99']:.1f} and {reloading['p99']:.1f},", end=" ")
+    print(f"ratio of the p99s {figures['ratio']:.2f}")
+
+
 def report_memory(count: int) -> None:
     """Memory after very many different tokens: good ones that call one tool or many, of people in few groups or many, and
     ones that name unknown keys. Heavier ones are fewer: it levels off as soon."""
@@ -310,11 +324,13 @@ def main() -> None:
     steps = json.loads(tool("steps", CONFIG, WORK))
     figures = tokens()
     of_policies = policies()
+    reloaded = reload()
     loads, allowed = measure(arguments.rounds, arguments.seconds)
     report(loads, steps, allowed)
     report_tokens(figures)
     report_policies(of_policies)
-    figures |= of_policies
+    report_reload(reloaded)
+    figures |= of_policies | {"reload_micros": reloaded}
     result = {"loads": [summary(load) for load in loads], "steps_micros": steps, **figures}
     (WORK / "result.json").write_text(json.dumps(result, indent=2))
     if arguments.tokens:

@@ -12,6 +12,7 @@
 //! bench policies-of DIR COUNT TOOLS
 //!                          writes a configuration of COUNT policies over TOOLS tools
 //! bench load DIR            CPU time and memory of loading it, as JSON
+//! bench reload DIR         how long requests wait while 10,000 policies are reloaded, as JSON
 //! bench memory DIR COUNT TOOLS GROUPS
 //!                          memory after COUNT different tokens; with TOOLS 0 all of them name unknown keys
 //! ```
@@ -25,6 +26,7 @@ mod desk;
 mod endpoint;
 mod memory;
 mod policies;
+mod reload;
 mod remembered;
 mod scene;
 mod steps;
@@ -53,6 +55,7 @@ fn main() {
             policies::prepare(Path::new(folder), count.parse().unwrap(), tools.parse().unwrap());
         }
         ["load", folder] => policies::loaded(Path::new(folder)),
+        ["reload", folder] => reload::measure(Path::new(folder)),
         ["memory", folder, count, tools, groups] => {
             let number = |text: &str| text.parse().unwrap();
             memory::measure(Path::new(folder), number(count), number(tools), number(groups));

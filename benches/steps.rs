@@ -186,6 +186,7 @@ impl Bench {
             resources: &["Tool::\"desk:create_ticket\""],
             policies: &["file-a-ticket", "file-an-urgent-ticket"],
             errors: &[],
+            shadow: None,
             values: &[],
             status: None,
             source: about.source,

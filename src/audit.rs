@@ -13,13 +13,16 @@ mod disk;
 mod file;
 mod flood;
 mod line;
+mod reader;
 mod record;
 mod sink;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod writer;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::path::PathBuf;
@@ -35,13 +38,16 @@ use crate::context::UnixTime;
 
 pub use self::checkpoint::{CheckpointKeyError, CheckpointSettings, PublicKey, Signer};
 pub(crate) use self::line::timestamp;
+pub use self::reader::{Count, Filter, Stats, readable};
 pub use self::record::Latency;
 pub use self::record::Record;
 pub use self::record::Reload;
 pub use self::record::ReloadOutcome;
 pub use self::record::Scalar;
+pub use self::record::Shadow;
 pub use self::record::Verdict;
 pub use self::sink::{Mode, SinkStatus};
+pub use self::subject::{SubjectKey, SubjectKeyError};
 pub use self::verify::{Fault, Finding, Verified, Verifier};
 pub use self::writer::Rotation;
 
@@ -67,6 +73,8 @@ pub struct AuditSettings {
     pub stdout: Option<Mode>,
     /// When the chains are signed, and with what.
     pub checkpoints: Option<CheckpointSettings>,
+    /// What principals are hashed with; without it they are named.
+    pub subject_key: Option<SubjectKey>,
     /// Denials of unknown callers that are recorded one by one in each second; beyond, they are summed up.
     pub unauthenticated_rate: Option<u64>,
     /// Counts records that one sink did not take, whether or not another did.
@@ -89,6 +97,7 @@ pub struct FileSettings {
 pub struct Audit {
     boot: Arc<str>,
     key: hmac::Key,
+    subject_key: Option<SubjectKey>,
     decisions: AtomicU64,
     flood: Flood,
     sinks: Vec<Sink>,
@@ -212,6 +221,7 @@ impl Audit {
         Ok(Self {
             boot,
             key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?),
+            subject_key: settings.subject_key.clone(),
             decisions: AtomicU64::new(0),
             flood: Flood::new(settings.unauthenticated_rate),
             sinks,
@@ -226,6 +236,11 @@ impl Audit {
     /// What stands for a token in records: the same for the same token in this process, and no help in guessing it.
     pub fn fingerprint(&self, token: &[u8]) -> String {
         self.keyed(token, FINGERPRINT_BYTES)
+    }
+
+    /// A principal as records and metadata name it: itself, or a keyed hash that is the same in every process of the key.
+    pub fn named<'p>(&self, principal: &'p str) -> Cow<'p, str> {
+        self.subject_key.as_ref().map_or(Cow::Borrowed(principal), |key| Cow::Owned(key.hash(principal)))
     }
 
     /// Records the decision, and only then gives it back for its reply. It waits for as long as a sink's mode says; without

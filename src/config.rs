@@ -101,6 +101,7 @@ impl Config {
         let spanned = servers
             .chain(audit.file.iter_mut().map(|file| &mut file.path))
             .chain(checkpoints)
+            .chain(&mut audit.subject_key_file)
             .chain(&mut self.revocations)
             .chain([&mut self.policies])
             .map(|path| &mut path.value);

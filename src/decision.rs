@@ -21,6 +21,7 @@ use crate::mcp;
 use crate::mcp::{McpError, McpFault, Message, Operation, RequestId, SessionMethod};
 use crate::policy::evaluate::Permit;
 use crate::policy::query::RequestFacts;
+use crate::policy::shadow::ShadowOutcome;
 use crate::policy::stepup::Published;
 use crate::policy::subject::{ScopeHierarchy, Subject};
 use crate::policy::{Engine, Question, Target};
@@ -118,6 +119,8 @@ pub struct Decision {
     pub determining: Vec<Arc<str>>,
     /// The policies in error.
     pub erring: Vec<Arc<str>>,
+    /// What shadow policies would have made of it. It has no say in the answer.
+    pub shadow: Option<ShadowOutcome>,
 }
 
 /// A request that has reached a server and presents a token.
@@ -149,6 +152,7 @@ impl Decision {
             targets: Vec::new(),
             determining: Vec::new(),
             erring: Vec::new(),
+            shadow: None,
         }
     }
 
@@ -328,6 +332,7 @@ impl Asked<'_> {
             targets,
             determining: conclusion.determining,
             erring: conclusion.erring,
+            shadow: conclusion.shadow,
         }
     }
 }

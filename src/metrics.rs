@@ -37,6 +37,7 @@ pub struct Metrics {
     cache_hits: Counter,
     cache_misses: Counter,
     policy_errors: Family<Labels<1>, Counter>,
+    shadow_flips: Family<Labels<2>, Counter>,
     reloads: Family<Labels<1>, Counter>,
     reloaded_at: Gauge<f64, AtomicU64>,
     reload_took: Gauge<f64, AtomicU64>,
@@ -165,6 +166,7 @@ impl Metrics {
             cache_hits: cache.get_or_create_owned(&[("result", "hit".to_owned())]),
             cache_misses: cache.get_or_create_owned(&[("result", "miss".to_owned())]),
             policy_errors: Family::default(),
+            shadow_flips: Family::default(),
             reloads: Family::default(),
             reloaded_at: Gauge::default(),
             reload_took: Gauge::default(),
@@ -186,6 +188,8 @@ impl Metrics {
         registry.register("token_cache", "Look-ups of verified tokens", cache);
         let help = "Policies that failed to evaluate";
         registry.register("policy_errors", help, metrics.policy_errors.clone());
+        let help = "Decisions that would have been others, by the shadow policy that would have determined them";
+        registry.register("shadow_flips", help, metrics.shadow_flips.clone());
         registry.register("reload", "Attempts to load other rules", metrics.reloads.clone());
         let help = "When the rules that hold now were loaded";
         registry.register_with_unit("reload_last_success_timestamp", help, Unit::Seconds, metrics.reloaded_at.clone());
@@ -233,20 +237,26 @@ impl Metrics {
         self.policy_errors.get_or_create(&[("policy", policy.to_owned())]).inc();
     }
 
+    /// The shadow policy `policy`, of which the loaded rules bound the number, would have made `decision` of another one.
+    pub fn shadow_flip(&self, policy: &str, decision: Verdict) {
+        let labels = [("policy", policy.to_owned()), ("decision", decision.as_str().to_owned())];
+        self.shadow_flips.get_or_create(&labels).inc();
+    }
+
     /// The rules `digest` hold since `at`.
     pub fn loaded(&self, generation: u64, digest: &str, at: UnixTime) {
-        self.count_reload(ReloadOutcome::Loaded);
         self.generation.set(generation);
         self.rules.clear();
         self.rules.get_or_create(&[("digest", digest.to_owned())]).set(1);
         // Milliseconds of any date are exact in a double.
         self.reloaded_at.set(at.millis() as f64 / 1e3);
+        self.count_reload(ReloadOutcome::Loaded);
     }
 
     /// Other rules were refused.
     pub fn load_refused(&self) {
-        self.count_reload(ReloadOutcome::Refused);
         self.reload_failing.set(1);
+        self.count_reload(ReloadOutcome::Refused);
     }
 
     /// What was refused is gone.

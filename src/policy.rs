@@ -21,6 +21,7 @@ pub mod plan;
 pub mod query;
 pub mod resource;
 pub mod schema;
+pub mod shadow;
 pub mod stepup;
 pub mod subject;
 mod validate;
@@ -30,10 +31,11 @@ use std::sync::Arc;
 use cedar_policy::Context;
 
 use crate::mcp::Operation;
-use crate::policy::bundle::Bundle;
-use crate::policy::evaluate::{Conclusion, Refusal, Verdicts};
+use crate::policy::bundle::{Bundle, Mode};
+use crate::policy::evaluate::{Answer, Conclusion, Refusal, Verdicts};
 use crate::policy::model::ServerModel;
 use crate::policy::query::{Query, RequestFacts, Unknown, queries};
+use crate::policy::shadow::Shadow;
 use crate::policy::stepup::Published;
 use crate::policy::subject::{ScopeHierarchy, Subject};
 
@@ -84,41 +86,62 @@ impl Engine {
     /// Decides one message: every question that it raises must be answered with an allow. Fills `targets` with what was
     /// asked, for the record.
     pub fn evaluate(&self, question: &Question<'_>, targets: &mut Vec<Target>) -> Conclusion {
-        let mut verdicts = Verdicts::default();
+        let (mut verdicts, mut shadow) = (Verdicts::default(), Shadow::default());
         match queries(question.operation, question.server) {
             Err(Unknown::Method) => verdicts.refuse(Refusal::MethodUnknown),
             Err(Unknown::Tool) => verdicts.refuse(Refusal::ToolUnknown),
             Ok(queries) => {
                 targets.extend(queries.iter().map(target));
+                let shadowed = queries.iter().any(|query| query.route.has_shadows());
                 for query in &queries {
-                    if let Err(refusal) = self.answer(question, query, &mut verdicts) {
-                        verdicts.refuse(refusal);
+                    let answer = self.answer(question, query, Mode::Enforced);
+                    if shadowed {
+                        let answer = answer.as_ref().map(|(answer, _)| answer);
+                        shadow.add(answer, self.answer(question, query, Mode::Shadow).map(|(answer, _)| answer));
                     }
-                    if verdicts.refusal().is_some() {
+                    if verdicts.refusal().is_none() {
+                        match answer {
+                            Ok((answer, context)) => self.count(question, query, &answer, context, &mut verdicts),
+                            Err(refusal) => verdicts.refuse(refusal),
+                        }
+                    }
+                    if verdicts.refusal().is_some() && (!shadowed || shadow.is_settled()) {
                         break;
                     }
                 }
             }
         }
-        verdicts.conclude(self.generation)
+        verdicts.conclude(self.generation, shadow)
     }
 
-    fn answer(&self, question: &Question<'_>, query: &Query<'_>, verdicts: &mut Verdicts) -> Result<(), Refusal> {
-        let subject = question.subject;
-        if let Some(claim) = subject.unrepresentable_among(&query.route.reads().attributes) {
+    /// What the policies of `mode` answer to one question, over the values that they read.
+    fn answer(&self, question: &Question<'_>, query: &Query<'_>, mode: Mode) -> Result<(Answer<'_>, Context), Refusal> {
+        let (subject, reads) = (question.subject, query.route.reads(mode));
+        if let Some(claim) = subject.unrepresentable_among(&reads.attributes) {
             return Err(Refusal::ClaimUnrepresentable(claim.to_owned()));
         }
         let members =
-            query.context(subject, question.facts).map_err(|at| Refusal::ArgumentUnrepresentable(at.pointer))?;
+            query.context(subject, question.facts, reads).map_err(|at| Refusal::ArgumentUnrepresentable(at.pointer))?;
         let context = Context::from_pairs(members).map_err(|_| Refusal::Internal)?;
-        verdicts.add(&self.ask(query, subject, None, context.clone())?);
+        Ok((self.ask(query, subject, mode, None, context.clone())?, context))
+    }
+
+    fn count(
+        &self,
+        question: &Question<'_>,
+        query: &Query<'_>,
+        answer: &Answer<'_>,
+        context: Context,
+        verdicts: &mut Verdicts,
+    ) {
+        verdicts.add(answer);
         // Only a plain denial can lack a scope: an error or a login is cured otherwise.
         if let Some(Refusal::Denied { .. }) = verdicts.refusal()
-            && let Some(cure) = self.scopes_that_cure(query, subject, question.hierarchy, context, question.published)
+            && let Some(cure) =
+                self.scopes_that_cure(query, question.subject, question.hierarchy, context, question.published)
         {
             verdicts.cure(cure);
         }
-        Ok(())
     }
 }
 

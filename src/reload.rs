@@ -204,11 +204,12 @@ impl Live {
     /// Says everywhere that the content `digest` was refused; `messages` is not empty.
     fn refuse(&self, messages: &[String], digest: String, now: UnixTime) {
         let current = self.current();
-        self.metrics.load_refused();
-        let problems: Vec<&str> = messages.iter().map(String::as_str).collect();
-        self.note(ReloadOutcome::Refused, current.rules.generation, &current.rules.digest, &problems, now);
         let message = messages.first().cloned().unwrap_or_default();
         *locked(&self.failure) = Some(Failure { at: now, message, problems: messages.len(), digest });
+        // Last, so that whoever sees it counted finds the rest.
+        let problems: Vec<&str> = messages.iter().map(String::as_str).collect();
+        self.note(ReloadOutcome::Refused, current.rules.generation, &current.rules.digest, &problems, now);
+        self.metrics.load_refused();
     }
 
     /// Whether there was a failure to forget.

@@ -3,7 +3,9 @@
 mod audit;
 mod check;
 mod explain;
+mod killed;
 mod links;
+mod secrets;
 mod serve;
 pub(crate) mod support;
 mod tools;
@@ -18,7 +20,9 @@ fn help_teaches() {
         (&["serve", "--help"], &["SIGTERM", "SIGHUP", "toolgate serve -c", "Exit codes: 0"]),
         (&["check", "--help"], &["every problem", "toolgate check -c", "Exit codes: 0", "--format"]),
         (&["explain", "--help"], &["Example:", "toolgate explain -c", "--claims", "--token", "Exit codes: 0"]),
-        (&["audit", "--help"], &["verify"]),
+        (&["audit", "--help"], &["verify", "tail", "stats"]),
+        (&["audit", "tail", "--help"], &["toolgate audit tail", "--follow", "--decision", "Exit codes: 0"]),
+        (&["audit", "stats", "--help"], &["toolgate audit stats", "--config", "Exit codes: 0"]),
         (
             &["audit", "verify", "--help"],
             &["order", "toolgate audit verify", "--key", "--checkpoints", "Exit codes: 0"],

@@ -1,9 +1,12 @@
 //! Other rules while serving: what replaces what, what stays, and what a token that was verified before is worth then.
 
+use std::borrow::Borrow;
 use std::cell::Cell;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::json;
@@ -18,27 +21,30 @@ use toolgate::envoy::wire::{CheckRequest, CheckResponse, RawCheck};
 use toolgate::metrics::Metrics;
 use toolgate::reload::generation::Generation;
 use toolgate::reload::load::load;
-use toolgate::reload::{Live, Trigger};
+use toolgate::reload::{Live, Pace, Trigger, Watch, watch};
 
-use crate::cli::support::{CONFIG, FORECAST, Files, question};
+use crate::cli::support::{CONFIG, FORECAST, Files, question, wait_for};
 use crate::support::endpoint::{IntrospectionServer, Reply};
 
 /// A gate over a folder of files, in this process: reloads happen when the test says so.
-struct Gated {
-    files: Files,
-    gate: Gate,
+pub(crate) struct Gated<F = Files> {
+    files: F,
+    pub(crate) gate: Gate,
 }
 
 impl Gated {
     fn new() -> Self {
         Self::over(Files::new(), "toolgate.yaml")
     }
+}
 
-    fn over(files: Files, config: &str) -> Self {
-        let config: PathBuf = files.path(config);
+impl<F: Borrow<Files>> Gated<F> {
+    pub(crate) fn over(files: F, config: &str) -> Self {
+        let found: &Files = files.borrow();
+        let config: PathBuf = found.path(config);
         let clock = Clock::Set(Arc::new(AtomicI64::new(Clock::System.now().millis())));
         let metrics = Arc::new(Metrics::new("1.2.3"));
-        let settings = AuditSettings::file(files.path("audit/audit.jsonl"));
+        let settings = AuditSettings::file(found.path("audit/audit.jsonl"));
         let audit = Arc::new(Audit::open(&settings, clock.now()).unwrap());
         let first = Generation::start(load(&config).unwrap(), None, &metrics, clock.now()).unwrap();
         let live = Arc::new(Live::new(first, config, metrics.clone(), audit.clone(), clock.clone()));
@@ -53,7 +59,9 @@ impl Gated {
         };
         Self { files, gate }
     }
+}
 
+impl Gated {
     /// The reason of the answer, which may take an issuer's word.
     async fn asked(&self, question: &CheckRequest) -> String {
         let message = RawCheck::new(prost::Message::encode_to_vec(question).into());
@@ -558,4 +566,130 @@ fn a_generation_ends_where_it_was_made() {
     assert_eq!(gone.strong_count(), 1, "kept until the next look");
     gated.look();
     assert_eq!(gone.strong_count(), 0);
+}
+
+/// Long enough that nothing is found by looking now and then: what is found, an event told.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// A watch over a gate, and how to wait for what it finds.
+struct Watching {
+    gated: Gated,
+    _watch: Watch,
+}
+
+impl Watching {
+    fn new(gated: Gated, audit_file: &str, poll: Duration) -> Self {
+        let pace = Pace { poll, quiet: Duration::from_millis(20), at_most: Duration::from_secs(20) };
+        let audit_file = Some(gated.files.path(audit_file));
+        Self { _watch: watch(gated.gate.live.clone(), audit_file, pace).unwrap(), gated }
+    }
+
+    /// Waits until the forecast of so many days is the longest that is given.
+    #[track_caller]
+    fn gives(&self, what: &str, days: usize) {
+        let token = self.gated.files.token("ada", "weather:read");
+        let asked = |days| question(&token, "get_forecast", &json!({"city": "Oslo", "days": days}));
+        let (last, next) = (asked(days), asked(days + 1));
+        let found = || (self.gated.ask(&last), self.gated.ask(&next));
+        let expected = || found() == ("allow".to_owned(), "policy_denied".to_owned());
+        assert!(wait_for(expected), "{what}: {:?} {:?}", found(), self.gated.gate.live.failure());
+    }
+}
+
+/// The rules that give a forecast of so many days.
+fn up_to(days: usize) -> String {
+    FORECAST.replace("days > 7", &format!("days > {days}"))
+}
+
+/// Events alone tell of it, wherever the folder is by then, and whatever it was before.
+#[test]
+fn a_watch_follows_its_folders() {
+    let watching = Watching::new(Gated::new(), "audit/audit.jsonl", NEVER);
+    let files = &watching.gated.files;
+    let folder = |name: &str, days| files.write(&format!("{name}/forecast.cedar"), &up_to(days));
+    watching.gives("from the start", 7);
+
+    folder("policies", 2);
+    watching.gives("a changed file", 2);
+
+    folder("elsewhere/rules", 3);
+    files.write("toolgate.yaml", &CONFIG.replace("policies: policies", "policies: elsewhere/rules"));
+    watching.gives("another folder", 3);
+    folder("elsewhere/rules", 4);
+    watching.gives("a changed file in the other folder", 4);
+
+    let old = files.path("elsewhere/rules");
+    std::fs::remove_dir_all(&old).unwrap();
+    assert!(wait_for(|| watching.gated.gate.live.failure().is_some()), "the folder is gone");
+    watching.gives("what held before it went", 4);
+    folder("elsewhere/rules", 5);
+    watching.gives("a folder deleted and made again", 5);
+    folder("elsewhere/rules", 6);
+    watching.gives("a changed file in it", 6);
+
+    folder("elsewhere/first", 2);
+    folder("elsewhere/second", 3);
+    for (release, days) in [("first", 2), ("second", 3)] {
+        let link = files.path("elsewhere/link");
+        std::os::unix::fs::symlink(release, &link).unwrap();
+        if old.is_symlink() {
+            std::fs::rename(link, &old).unwrap();
+        } else {
+            std::fs::remove_dir_all(&old).unwrap();
+            std::fs::rename(link, &old).unwrap();
+        }
+        watching.gives("a link pointed elsewhere", days);
+    }
+    folder("elsewhere/second", 4);
+    watching.gives("a changed file behind the link", 4);
+
+    std::fs::rename(files.path("elsewhere"), files.path("gone")).unwrap();
+    assert!(wait_for(|| watching.gated.gate.live.failure().is_some()), "the folder above is gone");
+    folder("new/rules", 5);
+    std::fs::rename(files.path("new"), files.path("elsewhere")).unwrap();
+    watching.gives("the folder above, replaced", 5);
+    folder("elsewhere/rules", 6);
+    watching.gives("a changed file below it", 6);
+}
+
+/// A file that is emptied and written in two pieces, each valid by itself, with a pause much longer than the quiet that is
+/// waited for.
+#[test]
+fn a_file_that_is_still_being_written_is_waited_for() {
+    let watching = Watching::new(Gated::new(), "audit/audit.jsonl", NEVER);
+    let live = &watching.gated.gate.live;
+    let path = watching.gated.files.path("policies/forecast.cedar");
+    // So that there is a watch, which is not made anew for a file that is only written to.
+    std::fs::write(&path, up_to(4)).unwrap();
+    watching.gives("a file written in one go", 4);
+    let before = live.current().rules.generation;
+    let mut file = std::fs::File::create(path).unwrap();
+    file.write_all(up_to(3).as_bytes()).unwrap();
+    // Nothing is to happen, and nothing says so; too short a pause would only show less.
+    std::thread::sleep(Duration::from_millis(400));
+    let forbid = "forbid (principal, action == Action::\"weather:get_forecast\", resource)\n\
+                  when { context.arguments has days && context.arguments.days > 2 };\n";
+    file.write_all(forbid.as_bytes()).unwrap();
+    drop(file);
+    watching.gives("the whole file", 2);
+    assert_eq!(live.current().rules.generation, before + 1, "the first piece never held");
+}
+
+/// Where no event comes, because the audit file is in the folder too, looking now and then finds it.
+#[test]
+fn a_poll_finds_what_no_event_tells() {
+    let watching = Watching::new(Gated::new(), "policies/audit.jsonl", Duration::from_millis(50));
+    watching.gives("from the start", 7);
+    watching.gated.files.write("policies/forecast.cedar", &up_to(2));
+    watching.gives("a changed file", 2);
+}
+
+/// Beside unchanged files there is one that was probably meant to be read.
+#[test]
+fn a_misnamed_file_is_not_passed_over() {
+    let gated = Gated::new();
+    gated.files.write("policies/link.yaml", "{}\n");
+    assert_eq!(gated.look(), 1);
+    let failure = gated.gate.live.failure().expect("it is told");
+    assert!(failure.message.contains("link.yaml` is not read"), "{failure:?}");
 }

@@ -11,6 +11,7 @@
 
 mod answers;
 mod attacks;
+mod churn;
 mod cli;
 mod docs;
 mod floors;

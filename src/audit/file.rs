@@ -207,20 +207,39 @@ impl File {
 
 /// Where the chain of the newest file beside `path` ends that was moved away from it: a process may have died before it
 /// wrote into the new one, or have ended before the move.
-pub(super) fn predecessor(disk: &dyn Disk, path: &Path) -> Option<Chain> {
-    let name = path.file_name()?.as_encoded_bytes();
+///
+/// # Errors
+/// [`AuditError::Open`]: with a file that cannot be read, it cannot be told where the chain goes on.
+pub(super) fn predecessor(disk: &dyn Disk, path: &Path) -> Result<Option<Chain>, AuditError> {
+    let Some(name) = path.file_name() else { return Ok(None) };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let siblings = std::fs::read_dir(folder).ok()?.filter_map(Result::ok).filter(|entry| {
+    // A folder that does not tell its names has none.
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut newest: Option<Chain> = None;
+    for entry in entries {
         let rest = entry.file_name();
-        rest.as_encoded_bytes().strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'.'))
-    });
-    let chains = siblings.filter_map(|entry| {
-        let facts = disk.find(&entry.path()).ok().filter(|facts| facts.regular)?;
-        let fd = rustix::fs::open(entry.path(), rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).ok()?;
-        let end = ending(disk, &fd, facts.length).ok()??;
-        end.chain.filter(|chain| chain.next > 0)
-    });
-    chains.max_by_key(|chain| chain.next)
+        let rest = rest.as_encoded_bytes().strip_prefix(name.as_encoded_bytes());
+        if rest.is_none_or(|rest| rest.first() != Some(&b'.')) {
+            continue;
+        }
+        let chain = chain_of(disk, &entry.path())
+            .map_err(|cause| AuditError::Open { sink: entry.path().display().to_string(), cause })?;
+        newest = newest.into_iter().chain(chain).max_by_key(|chain| chain.next);
+    }
+    Ok(newest)
+}
+
+/// Where the chain in a file ends that is not written any more, if there is one in it.
+fn chain_of(disk: &dyn Disk, path: &Path) -> Result<Option<Chain>, Errno> {
+    let facts = disk.find(path)?;
+    if !facts.regular {
+        return Ok(None);
+    }
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let fd = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
+    let chain = ending(disk, &fd, facts.length)?.and_then(|end| end.chain);
+    // What was compressed, or is something else altogether, has no number.
+    Ok(chain.filter(|chain| chain.next > 0))
 }
 
 struct Ending {

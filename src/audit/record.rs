@@ -46,6 +46,8 @@ pub struct Record<'a> {
     pub policies: &'a [&'a str],
     /// The ids of the policies that failed to evaluate.
     pub errors: &'a [&'a str],
+    /// What shadow policies would have made of it, where that is another decision, or one of them erred.
+    pub shadow: Option<Shadow<'a>>,
     /// The values that the decision read, by path.
     pub values: &'a [(&'a str, Scalar<'a>)],
     /// The HTTP status answered; for an allow there is none, the upstream server answers.
@@ -77,6 +79,19 @@ impl Verdict {
             Self::Deny => "deny",
         }
     }
+}
+
+/// What shadow policies would have made of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shadow<'a> {
+    /// The other decision, if it would have been another.
+    pub decision: Option<Verdict>,
+    /// Why it would have been a denial, if not by a policy's word.
+    pub reason: Option<&'a str>,
+    /// The ids of the shadow policies that would have determined it.
+    pub policies: &'a [&'a str],
+    /// The ids of the shadow policies that failed to evaluate.
+    pub errors: &'a [&'a str],
 }
 
 /// One value that a decision read.
@@ -158,6 +173,9 @@ impl Record<'_> {
         line.list("resources", self.resources);
         line.list("policies", self.policies);
         line.list("errors", self.errors);
+        if let Some(shadow) = self.shadow {
+            line.object("shadow", |line| shadow.write(line));
+        }
         if let Some(status) = self.status {
             line.word("status", status);
         }
@@ -173,6 +191,15 @@ impl Record<'_> {
             }
             line.object("values", |line| write_values(line, self.values));
         });
+    }
+}
+
+impl Shadow<'_> {
+    fn write(self, line: &mut Line) {
+        line.optional("decision", self.decision.map(Verdict::as_str));
+        line.optional("reason", self.reason);
+        line.list("policies", self.policies);
+        line.list("errors", self.errors);
     }
 }
 

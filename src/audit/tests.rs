@@ -1,3 +1,6 @@
+mod faults;
+mod rotation;
+mod sinks;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -54,6 +57,7 @@ fn typical(decision_id: &DecisionId) -> Record<'_> {
         resources: &["Tool::\"weather:get_forecast\""],
         policies: &["no-destructive-from-outside"],
         errors: &[],
+        shadow: None,
         values: &[],
         status: Some(403),
         source: Some(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),

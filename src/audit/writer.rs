@@ -79,7 +79,10 @@ impl Writer {
     /// As [`File::open`].
     pub(super) fn file(disk: &Arc<dyn Disk>, path: &Path, boot: Arc<str>, now: UnixTime) -> Result<Self, AuditError> {
         let Found { file, chain, torn } = File::open(disk, path)?;
-        let chain = chain.or_else(|| predecessor(disk.as_ref(), path)).unwrap_or(Chain::START);
+        let chain = match chain {
+            Some(chain) => chain,
+            None => predecessor(disk.as_ref(), path)?.unwrap_or(Chain::START),
+        };
         Ok(Self::new(Target::File(file), chain, boot, torn, now))
     }
 

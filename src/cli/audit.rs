@@ -1,5 +1,7 @@
 //! `toolgate audit`: what people do with the trail.
 
+mod stats;
+mod tail;
 mod verify;
 
 use std::fs::File;
@@ -20,12 +22,20 @@ pub(super) enum Audit {
     /// the files can have made all of them.
     #[command(after_help = verify::EXAMPLE)]
     Verify(verify::Verify),
+    /// Show the last records, or those that come, a line each
+    #[command(after_help = tail::EXAMPLE)]
+    Tail(tail::Tail),
+    /// Count who did what, what was denied, and which policies decided
+    #[command(after_help = stats::EXAMPLE)]
+    Stats(stats::Stats),
 }
 
 impl Audit {
     pub(super) fn run(self) -> Exit {
         match self {
             Self::Verify(command) => command.run(),
+            Self::Tail(command) => command.run(),
+            Self::Stats(command) => command.run(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::decision::Decision;
 use crate::decision::denial::{Denial, Reason};
 use crate::policy::evaluate::Refusal;
+use crate::policy::shadow::ShadowOutcome;
 
 /// The decision and why, for programs.
 pub(super) fn json(decision: &Decision) -> serde_json::Value {
@@ -23,7 +24,32 @@ pub(super) fn json(decision: &Decision) -> serde_json::Value {
         "errors": ids(&decision.erring),
         "advice": advice(decision),
         "scopes": scopes(decision),
+        "shadow": decision.shadow.as_ref().map(shadow_json),
     })
+}
+
+fn shadow_json(shadow: &ShadowOutcome) -> serde_json::Value {
+    let ids = |ids: &[Arc<str>]| ids.iter().map(|id| id.to_string()).collect::<Vec<_>>();
+    let flip = shadow.flip.as_ref();
+    serde_json::json!({
+        "decision": flip.map(|flip| if flip.allow { "allow" } else { "deny" }),
+        "reason": flip.and_then(|flip| flip.because.clone()).map(|because| Denial::from(because).reason().as_str()),
+        "policies": flip.map(|flip| ids(&flip.policies)).unwrap_or_default(),
+        "errors": ids(&shadow.erring),
+    })
+}
+
+/// What shadow policies would have made of it.
+fn shadow_text(shadow: &ShadowOutcome) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(flip) = &shadow.flip {
+        let would = if flip.allow { "allow" } else { "deny" };
+        let because = flip.because.clone().map(|because| Denial::from(because).reason().as_str());
+        let by = flip.policies.iter().map(AsRef::as_ref).chain(because).collect::<Vec<&str>>().join(", ");
+        lines.push(format!("  shadow    {would} by {by}"));
+    }
+    lines.extend(shadow.erring.iter().map(|id| format!("  shadow    in error: {id}")));
+    lines
 }
 
 /// The scopes that would cure the denial.
@@ -65,5 +91,6 @@ pub(super) fn why(decision: &Decision) -> Vec<String> {
         (None, Err(denial)) => lines.extend(denial.detail().map(|detail| format!("  because   {detail}"))),
         (None, Ok(_)) => {}
     }
+    lines.extend(decision.shadow.iter().flat_map(shadow_text));
     lines
 }

@@ -183,6 +183,7 @@ fn open_audit(loaded: &Loaded, metrics: &Metrics, clock: &Clock) -> Result<Audit
         file,
         stdout: config.stdout,
         checkpoints,
+        subject_key: loaded.subject_key.clone(),
         unauthenticated_rate: Some(config.unauthenticated_rate),
         failures: metrics.audit_failures(),
     };

@@ -18,6 +18,8 @@ pub struct AuditConfig {
     pub stdout: Option<Mode>,
     /// Signatures in the chain.
     pub checkpoints: Option<CheckpointConfig>,
+    /// The key of the hashes that stand for principals; without it they are named.
+    pub subject_key_file: Option<Spanned<PathBuf>>,
     /// Denials of unknown callers that are recorded one by one in each second.
     pub unauthenticated_rate: u64,
 }
@@ -76,10 +78,11 @@ pub(super) fn audit(section: &mut Section<'_, '_>) -> Option<AuditConfig> {
     let file = section.optional("file", |field| field.section(file));
     let stdout = section.optional("stdout", |field| field.section(stdout));
     let checkpoints = section.optional("checkpoints", |field| field.section(checkpoints));
+    let subject_key_file = section.optional("subject_key_file", path);
     let rate = section
         .optional("unauthenticated_rate", |field| limits::count(field, UNAUTHENTICATED))
         .unwrap_or(DEFAULT_UNAUTHENTICATED);
-    Some(AuditConfig { file, stdout, checkpoints, unauthenticated_rate: number(rate) })
+    Some(AuditConfig { file, stdout, checkpoints, subject_key_file, unauthenticated_rate: number(rate) })
 }
 
 fn file(section: &mut Section<'_, '_>) -> Option<AuditFile> {

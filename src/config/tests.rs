@@ -64,7 +64,7 @@ fn the_audit_trail_is_read() {
             "audit:\n  file: {{path: a.jsonl, mode: durable, rotate: {{size: {size}, age: {age}}}}}\n  \
              stdout: {{mode: best_effort}}\n  \
              checkpoints: {{key_file: key.pem, records: {records}, interval: {interval}, copy: /c.jsonl}}\n  \
-             unauthenticated_rate: {rate}\n"
+             subject_key_file: s.key\n  unauthenticated_rate: {rate}\n"
         );
         let text = replaced(SMALLEST, "audit: {stdout: {}}\n", &audit);
         let config = accept(&text).resolved_from(Path::new("/etc"));
@@ -75,6 +75,7 @@ fn the_audit_trail_is_read() {
         let checkpoints = config.audit.checkpoints.unwrap();
         assert_eq!(checkpoints.key_file.value, Path::new("/etc/key.pem"));
         assert_eq!(checkpoints.copy.unwrap().value, Path::new("/c.jsonl"));
+        assert_eq!(config.audit.subject_key_file.unwrap().value, Path::new("/etc/s.key"));
         assert_eq!(config.audit.unauthenticated_rate.to_string(), rate);
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tonic::{Request, Response, Status};
 
-use crate::audit::{Audit, AuditError, DecisionId, Latency, Record, Recorded, Verdict};
+use crate::audit::{Audit, AuditError, DecisionId, Latency, Record, Recorded, Shadow, Verdict};
 use crate::clock::Clock;
 use crate::context::{RequestContext, UnixTime};
 use crate::decision::denial::{Denial, Malfunction, Reason};
@@ -161,21 +161,20 @@ impl Gate {
         laps: &mut Laps,
     ) -> CheckResponse {
         let Outcome { server, known, decision } = outcome;
+        let principal = known.as_deref().map(|known| self.audit.named(&known.principal));
         let about = About {
             server,
             source: caller_address(&generation.rules, context),
             headers: &context.headers,
             caller: known.as_deref().map(|known| &known.caller),
-            principal: known.as_deref().map(|known| known.principal.as_str()),
+            principal: principal.as_deref(),
             decision_id: id,
             generation: generation.rules.generation,
             digest: &generation.rules.digest,
             now,
         };
         let reason = decision.reason();
-        for policy in &decision.erring {
-            self.metrics.policy_error(policy);
-        }
+        self.count_policies(&decision);
         let reply = build(&decision, &about);
         laps.end();
         let recorded = self.record(&decision, &about, context, known.as_deref(), reply, laps).await;
@@ -206,6 +205,10 @@ impl Gate {
         let resources: Vec<&str> = decision.targets.iter().map(|target| &*target.resource).collect();
         let policies: Vec<&str> = decision.determining.iter().map(AsRef::as_ref).collect();
         let errors: Vec<&str> = decision.erring.iter().map(AsRef::as_ref).collect();
+        let shadow = decision.shadow.as_ref();
+        let flip = shadow.and_then(|shadow| shadow.flip.as_ref());
+        let flipping: Vec<&str> = flip.iter().flat_map(|flip| &flip.policies).map(AsRef::as_ref).collect();
+        let shadow_errors: Vec<&str> = shadow.iter().flat_map(|it| &it.erring).map(AsRef::as_ref).collect();
         let record = Record {
             time: about.now,
             decision_id: about.decision_id,
@@ -224,6 +227,14 @@ impl Gate {
             resources: &resources,
             policies: &policies,
             errors: &errors,
+            shadow: shadow.map(|_| Shadow {
+                decision: flip.map(|flip| if flip.allow { Verdict::Allow } else { Verdict::Deny }),
+                reason: flip
+                    .and_then(|flip| flip.because.clone())
+                    .map(|because| Denial::from(because).reason().as_str()),
+                policies: &flipping,
+                errors: &shadow_errors,
+            }),
             values: &[],
             status: reply.status,
             source: about.source,
@@ -232,6 +243,23 @@ impl Gate {
             latency: laps.latency(),
         };
         self.audit.record(&record, reply.response).await
+    }
+
+    fn count_policies(&self, decision: &Decision) {
+        let shadow = decision.shadow.as_ref();
+        for policy in decision.erring.iter().chain(shadow.into_iter().flat_map(|shadow| &shadow.erring)) {
+            self.metrics.policy_error(policy);
+        }
+        if let Some(flip) = shadow.and_then(|shadow| shadow.flip.as_ref()) {
+            let would = if flip.allow { Verdict::Allow } else { Verdict::Deny };
+            for policy in &flip.policies {
+                self.metrics.shadow_flip(policy, would);
+            }
+            // One of several policies reads what cannot be represented: it is not said which.
+            if flip.policies.is_empty() {
+                self.metrics.shadow_flip("", would);
+            }
+        }
     }
 
     fn count(&self, generation: &Generation, server: Option<&Server>, reason: Reason, laps: &Laps) {

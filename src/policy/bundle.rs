@@ -32,13 +32,23 @@ pub struct PolicyFile {
 pub struct Bundle {
     policies: Vec<BundledPolicy>,
     by_id: HashMap<PolicyId, PolicyIndex>,
-    actions: ActionIndex,
+    enforced: ActionIndex,
+    shadows: ActionIndex,
     templates: HashMap<PolicyId, Template>,
     groups: GroupHierarchy,
 }
 
 /// What finds names in a policy that nothing has.
 pub type Lint<'a> = &'a dyn Fn(&BundledPolicy) -> Vec<Finding>;
+
+/// What a policy is for (`@mode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It decides: the default.
+    Enforced,
+    /// It is evaluated, and what it would have changed is recorded.
+    Shadow,
+}
 
 /// One policy, and what toolgate itself reads of it.
 #[derive(Debug)]
@@ -53,6 +63,8 @@ pub struct BundledPolicy {
     pub acr: Option<String>,
     /// `@max_age`, seconds: how fresh a login would lift this forbid (RFC 9470).
     pub max_age: Option<u64>,
+    /// `@mode`: whether it is enforced.
+    pub mode: Mode,
     /// The scopes that it names.
     pub scopes: Vec<String>,
     /// What its conditions read.
@@ -180,12 +192,16 @@ impl Bundle {
 
     fn add(&mut self, policy: BundledPolicy) {
         let index = self.policies.len();
+        let actions = match policy.mode {
+            Mode::Enforced => &mut self.enforced,
+            Mode::Shadow => &mut self.shadows,
+        };
         match policy.policy.action_constraint() {
-            ActionConstraint::Any => self.actions.any.push(index),
-            ActionConstraint::Eq(action) => self.actions.one.entry(action).or_default().push(index),
+            ActionConstraint::Any => actions.any.push(index),
+            ActionConstraint::Eq(action) => actions.one.entry(action).or_default().push(index),
             ActionConstraint::In(list) => {
                 for group in list {
-                    self.actions.among.entry(group).or_default().push(index);
+                    actions.among.entry(group).or_default().push(index);
                 }
             }
         }
@@ -218,15 +234,23 @@ impl Bundle {
         self.policies.iter()
     }
 
-    /// The policies on the action `action` and no other (`action == …`).
-    pub fn on_action(&self, action: &EntityUid) -> impl Iterator<Item = PolicyIndex> {
-        self.actions.one.get(action).into_iter().flatten().copied()
+    fn actions(&self, mode: Mode) -> &ActionIndex {
+        match mode {
+            Mode::Enforced => &self.enforced,
+            Mode::Shadow => &self.shadows,
+        }
     }
 
-    /// The policies on any action, or on a list that has `action` or one of its `groups`, each once, in order.
-    pub fn on_actions(&self, action: &EntityUid, groups: &[EntityUid]) -> Vec<PolicyIndex> {
-        let listed = std::iter::once(action).chain(groups).filter_map(|uid| self.actions.among.get(uid)).flatten();
-        let all: BTreeSet<PolicyIndex> = self.actions.any.iter().chain(listed).copied().collect();
+    /// The policies of `mode` on the action `action` and no other (`action == …`).
+    pub fn on_action(&self, mode: Mode, action: &EntityUid) -> impl Iterator<Item = PolicyIndex> {
+        self.actions(mode).one.get(action).into_iter().flatten().copied()
+    }
+
+    /// The policies of `mode` on any action, or on a list that has `action` or one of its `groups`, each once, in order.
+    pub fn on_actions(&self, mode: Mode, action: &EntityUid, groups: &[EntityUid]) -> Vec<PolicyIndex> {
+        let actions = self.actions(mode);
+        let listed = std::iter::once(action).chain(groups).filter_map(|uid| actions.among.get(uid)).flatten();
+        let all: BTreeSet<PolicyIndex> = actions.any.iter().chain(listed).copied().collect();
         all.into_iter().collect()
     }
 }
@@ -240,8 +264,12 @@ impl BundledPolicy {
             id: Arc::from(AsRef::<str>::as_ref(policy.id())),
             advice: text("advice"),
             acr: text("acr"),
-            // One that is no number is an error of its own.
+            // What cannot be read of these is an error of its own.
             max_age: annotations.get("max_age").and_then(|seconds| seconds.parse().ok()),
+            mode: match annotations.get("mode") {
+                Some(&"shadow") => Mode::Shadow,
+                Some(_) | None => Mode::Enforced,
+            },
             scopes: scopes(&policy.entity_literals()),
             reads: Reads::of(&policy),
             link: policy.template_links().map(|values| values.into_values().collect()),
@@ -257,6 +285,7 @@ impl BundledPolicy {
             advice: self.advice.clone(),
             acr: self.acr.clone(),
             max_age: self.max_age,
+            mode: self.mode,
             scopes: self.scopes.iter().cloned().chain(scopes(&link)).collect(),
             reads: self.reads.clone(),
             link: Some(link),

@@ -12,8 +12,9 @@ use cedar_policy::{
 };
 
 use crate::policy::Engine;
-use crate::policy::bundle::BundledPolicy;
+use crate::policy::bundle::{BundledPolicy, Mode};
 use crate::policy::query::Query;
+use crate::policy::shadow::{Shadow, ShadowOutcome};
 use crate::policy::subject::{Placed, Subject};
 
 /// Proof that the policies of one generation allow one request.
@@ -87,11 +88,12 @@ pub(in crate::policy) struct Verdicts {
 }
 
 impl Engine {
-    /// Asks Cedar one question about `subject`, or about the same as if it were in the scopes `supposed` too.
+    /// Asks Cedar one question, over the policies of `mode`, about `subject`, or about the same as if it were in the scopes `supposed` too.
     pub(in crate::policy) fn ask(
         &self,
         query: &Query<'_>,
         subject: &Subject,
+        mode: Mode,
         supposed: Option<&[EntityUid]>,
         context: Context,
     ) -> Result<Answer<'_>, Refusal> {
@@ -115,7 +117,7 @@ impl Engine {
         }?;
         let (uid, action, resource) = (subject.uid().clone(), query.route.action().clone(), query.resource.clone());
         let request = Request::new(uid, action, resource, context, None).map_err(|_| Refusal::Internal)?;
-        let plans = query.route.plans(&query.resource, &query.ancestors);
+        let plans = query.route.plans(mode, &query.resource, &query.ancestors);
         let parents = || subject.parents().iter().chain(&placed.above).chain(added);
         self.over(plans.into_iter().flat_map(|plan| plan.slices(subject.uid(), parents())), &request, &placed.entities)
     }
@@ -179,11 +181,26 @@ impl<'a> Answer<'a> {
         &self.erring
     }
 
+    /// The forbids in error.
+    pub(in crate::policy) fn erring_forbids(&self) -> impl Iterator<Item = &&'a BundledPolicy> {
+        self.erring.iter().filter(|policy| policy.effect() == Effect::Forbid)
+    }
+
+    /// This and `other`, the answers of two parts of a set to one question, as that of both parts together.
+    pub(in crate::policy) fn with(&self, other: &Self) -> Self {
+        let both = |mine: &[&'a BundledPolicy], theirs: &[&'a BundledPolicy]| [mine, theirs].concat();
+        Self {
+            permits: both(&self.permits, &other.permits),
+            forbids: both(&self.forbids, &other.forbids),
+            erring: both(&self.erring, &other.erring),
+        }
+    }
+
     fn refusal(&self) -> Option<Refusal> {
         if !self.forbids.is_empty() {
             return Some(denied(&self.forbids));
         }
-        if self.erring.iter().any(|policy| policy.effect() == Effect::Forbid) {
+        if self.erring_forbids().next().is_some() {
             return Some(Refusal::Erred);
         }
         self.permits.is_empty().then_some(Refusal::Denied { advice: None })
@@ -229,7 +246,7 @@ impl Verdicts {
     }
 
     /// The outcome: a permit only if something was asked and nothing was refused.
-    pub(in crate::policy) fn conclude(self, generation: u64) -> Conclusion {
+    pub(in crate::policy) fn conclude(self, generation: u64, shadow: Shadow) -> Conclusion {
         let determining: Vec<Arc<str>> = self.determining.into_iter().collect();
         let erring = self.erring.into_iter().collect();
         let verdict = match self.refusal {
@@ -237,7 +254,8 @@ impl Verdicts {
             None if self.asked == 0 => Err(Refusal::Denied { advice: None }),
             None => Ok(Permit { policies: determining.clone(), generation }),
         };
-        Conclusion { verdict, determining, erring }
+        let shadow = shadow.conclude(verdict.is_ok());
+        Conclusion { verdict, determining, erring, shadow }
     }
 }
 
@@ -250,4 +268,6 @@ pub struct Conclusion {
     pub determining: Vec<Arc<str>>,
     /// The policies in error.
     pub erring: Vec<Arc<str>>,
+    /// What shadow policies would have made of it.
+    pub shadow: Option<ShadowOutcome>,
 }

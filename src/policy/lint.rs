@@ -59,6 +59,9 @@ const ENTITY_ATTRIBUTES: [&str; 12] = [
     "path",
 ];
 
+/// The values of `@mode`.
+const MODES: [&str; 2] = ["shadow", "enforce"];
+
 /// What is known of the names that policies may use.
 #[derive(Debug)]
 pub struct Lints<'a> {
@@ -233,10 +236,9 @@ pub(in crate::policy) fn annotations(policy: &Policy) -> Vec<Finding> {
             let help = Some("write seconds, as in `@max_age(\"300\")`".to_owned());
             error(name, format!("`@max_age` is `{value}`, not a number of seconds"), help)
         }),
-        "mode" if value != "shadow" => {
-            let message = format!("`@mode` is `{value}`, and `shadow` is the only one");
-            let meant = closest(value, ["shadow"]).map(|_| "did you mean `shadow`?".to_owned());
-            Some(error(name, message, meant.or(Some("a policy without `@mode` is in force".to_owned()))))
+        "mode" if !MODES.contains(&value) => {
+            let message = format!("`@mode` is `{value}`, not `shadow` or `enforce`");
+            Some(error(name, message, did_you_mean(value, MODES)))
         }
         name if ANNOTATIONS.contains(&name) => None,
         name => closest(name, ANNOTATIONS).map(|meant| {

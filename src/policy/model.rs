@@ -8,10 +8,10 @@ use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression, Schema};
 
 use crate::mcp::SessionMethod;
 use crate::policy::arguments::RecordType;
-use crate::policy::bundle::Bundle;
+use crate::policy::bundle::{Bundle, Mode};
 use crate::policy::catalog::{Catalog, CataloguedTool, Hints};
 use crate::policy::names::{EntityKind, any_tool, owned};
-use crate::policy::paths::Reads;
+use crate::policy::paths::{Need, Reads};
 use crate::policy::plan::{OpenPlan, Plan, Plans};
 
 /// One action on one kind of target: the entities that every question about it needs, and the policies.
@@ -20,7 +20,9 @@ pub struct Route {
     uid: EntityUid,
     text: Arc<str>,
     entities: Arc<Entities>,
-    policies: Policies,
+    asks_client: bool,
+    enforced: Policies,
+    shadows: Policies,
 }
 
 /// The policies of a route.
@@ -168,18 +170,36 @@ impl<'a> Maker<'a> {
         target: (&EntityUid, &[EntityUid]),
     ) -> Result<Route, MissingAction> {
         let (uid, groups) = self.action(action)?;
-        let plans = self.plans.closed(self.bundle, (&uid, &groups), target);
-        let mut reads = Reads::default();
-        plans.iter().for_each(|plan| reads.add(plan.reads()));
-        let entities = self.entities((&uid, &groups), resource, &reads)?;
-        Ok(Route { text: uid.to_string().into(), uid, entities, policies: Policies::Closed { plans, reads } })
+        let mut policies = |mode| {
+            let plans = self.plans.closed((self.bundle, mode), (&uid, &groups), target);
+            let mut reads = Reads::default();
+            plans.iter().for_each(|plan| reads.add(plan.reads()));
+            Policies::Closed { plans, reads }
+        };
+        let both = [policies(Mode::Enforced), policies(Mode::Shadow)];
+        self.route(uid, &groups, resource, both)
     }
 
     fn open(&mut self, action: &str) -> Result<Route, MissingAction> {
         let (uid, groups) = self.action(action)?;
-        let plan = self.plans.open(self.bundle, &uid, &groups);
-        let entities = self.entities((&uid, &groups), None, plan.reads())?;
-        Ok(Route { text: uid.to_string().into(), uid, entities, policies: Policies::Open(plan) })
+        let mut policies = |mode| Policies::Open(self.plans.open((self.bundle, mode), &uid, &groups));
+        let both = [policies(Mode::Enforced), policies(Mode::Shadow)];
+        self.route(uid, &groups, None, both)
+    }
+
+    /// The route of the action `uid`. All its policies share the entities, which are facts.
+    fn route(
+        &self,
+        uid: EntityUid,
+        groups: &[EntityUid],
+        resource: Option<Entity>,
+        [enforced, shadows]: [Policies; 2],
+    ) -> Result<Route, MissingAction> {
+        let mut reads = enforced.reads().clone();
+        reads.add(shadows.reads());
+        let entities = self.entities((&uid, groups), resource, &reads)?;
+        let asks_client = reads.context.need("token").member("client") != Need::Nothing;
+        Ok(Route { text: uid.to_string().into(), uid, entities, asks_client, enforced, shadows })
     }
 
     /// The action `id`, and its ancestors.
@@ -220,19 +240,45 @@ impl Route {
         &self.entities
     }
 
-    /// What the policies read that can concern this route.
-    pub fn reads(&self) -> &Reads {
-        match &self.policies {
-            Policies::Closed { reads, .. } => reads,
-            Policies::Open(plan) => plan.reads(),
+    /// Whether any policy may ask the token's client anything.
+    pub fn asks_client(&self) -> bool {
+        self.asks_client
+    }
+
+    /// Whether a shadow policy can concern this route.
+    pub fn has_shadows(&self) -> bool {
+        match &self.shadows {
+            Policies::Closed { plans, .. } => plans.iter().any(|plan| !plan.is_empty()),
+            Policies::Open(plan) => !plan.is_empty(),
         }
     }
 
-    /// The plans for the resource `resource`, which is in `ancestors`.
-    pub fn plans(&self, resource: &EntityUid, ancestors: &[EntityUid]) -> Vec<&Plan> {
-        match &self.policies {
+    /// What the policies of `mode` read that can concern this route.
+    pub fn reads(&self, mode: Mode) -> &Reads {
+        self.policies(mode).reads()
+    }
+
+    /// The plans of `mode` for the resource `resource`, which is in `ancestors`.
+    pub fn plans(&self, mode: Mode, resource: &EntityUid, ancestors: &[EntityUid]) -> Vec<&Plan> {
+        match self.policies(mode) {
             Policies::Closed { plans, .. } => plans.iter().map(|plan| &**plan).collect(),
             Policies::Open(plan) => plan.plans(resource, ancestors),
+        }
+    }
+
+    fn policies(&self, mode: Mode) -> &Policies {
+        match mode {
+            Mode::Enforced => &self.enforced,
+            Mode::Shadow => &self.shadows,
+        }
+    }
+}
+
+impl Policies {
+    fn reads(&self) -> &Reads {
+        match self {
+            Self::Closed { reads, .. } => reads,
+            Self::Open(plan) => plan.reads(),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use cedar_policy::{Effect, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint};
 
-use crate::policy::bundle::Bundle;
+use crate::policy::bundle::{Bundle, Mode};
 use crate::policy::links::add;
 use crate::policy::paths::Reads;
 
@@ -148,7 +148,7 @@ impl Plans {
     /// Policies on this action alone and policies on more have a plan each, so that tools of one server share the latter.
     pub fn closed(
         &mut self,
-        bundle: &Bundle,
+        (bundle, mode): (&Bundle, Mode),
         action: (&EntityUid, &[EntityUid]),
         resource: (&EntityUid, &[EntityUid]),
     ) -> Vec<Arc<Plan>> {
@@ -158,8 +158,9 @@ impl Plans {
                 named.is_none_or(|uid| uid == *resource.0 || resource.1.contains(&uid))
             })
         };
-        let own: Vec<PolicyIndex> = bundle.on_action(action.0).filter(concerns).collect();
-        let shared: Vec<PolicyIndex> = bundle.on_actions(action.0, action.1).into_iter().filter(concerns).collect();
+        let own: Vec<PolicyIndex> = bundle.on_action(mode, action.0).filter(concerns).collect();
+        let shared: Vec<PolicyIndex> =
+            bundle.on_actions(mode, action.0, action.1).into_iter().filter(concerns).collect();
         if own.len() + shared.len() <= FLAT {
             let all: BTreeSet<PolicyIndex> = own.into_iter().chain(shared).collect();
             return vec![self.plan(bundle, all.into_iter().collect())];
@@ -168,11 +169,12 @@ impl Plans {
     }
 
     /// The plans of an action on a resource that is known only at the request.
-    pub fn open(&mut self, bundle: &Bundle, action: &EntityUid, groups: &[EntityUid]) -> OpenPlan {
+    pub fn open(&mut self, (bundle, mode): (&Bundle, Mode), action: &EntityUid, groups: &[EntityUid]) -> OpenPlan {
         let mut wide = Vec::new();
         let mut named: HashMap<EntityUid, Vec<PolicyIndex>> = HashMap::new();
         let mut reads = Reads::default();
-        let all: BTreeSet<PolicyIndex> = bundle.on_action(action).chain(bundle.on_actions(action, groups)).collect();
+        let all: BTreeSet<PolicyIndex> =
+            bundle.on_action(mode, action).chain(bundle.on_actions(mode, action, groups)).collect();
         for index in all {
             let Some(policy) = bundle.policy(index) else { continue };
             reads.add(&policy.reads);
@@ -200,5 +202,10 @@ impl OpenPlan {
     /// What its policies read.
     pub fn reads(&self) -> &Reads {
         &self.reads
+    }
+
+    /// Whether it holds no policy, whatever the resource.
+    pub fn is_empty(&self) -> bool {
+        self.wide.is_empty() && self.by_entity.is_empty()
     }
 }

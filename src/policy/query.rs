@@ -11,7 +11,7 @@ use crate::json::Value;
 use crate::mcp::{Operation, Revision};
 use crate::policy::arguments::{RecordType, Unrepresentable};
 use crate::policy::model::{FoundTool, Route, ServerModel};
-use crate::policy::paths::Need;
+use crate::policy::paths::{Need, Reads};
 use crate::policy::resource::Target;
 use crate::policy::subject::{Subject, datetime};
 
@@ -118,18 +118,22 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// The entity of the token's client, if the route's policies may ask it anything.
+    /// The entity of the token's client, if any of the route's policies may ask it anything.
     pub fn client_of(&self, subject: &Subject) -> Option<Entity> {
-        let need = self.route.reads().context.need("token").member("client");
-        subject.client().filter(|_| need != Need::Nothing).cloned()
+        subject.client().filter(|_| self.route.asks_client()).cloned()
     }
 
-    /// The members of the context that the route's policies read.
+    /// The members of the context that `reads` names.
     ///
     /// # Errors
     /// [`Unrepresentable`] names the argument that has no value of its declared type.
-    pub fn context(&self, subject: &Subject, facts: &RequestFacts<'_>) -> Result<Members, Unrepresentable> {
-        let reads = &self.route.reads().context;
+    pub fn context(
+        &self,
+        subject: &Subject,
+        facts: &RequestFacts<'_>,
+        reads: &Reads,
+    ) -> Result<Members, Unrepresentable> {
+        let reads = &reads.context;
         let mut context = Members::new();
         let mut member = |name: &str, make: &dyn Fn(Need<'_>) -> Result<Members, Unrepresentable>| {
             let need = reads.need(name);

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use cedar_policy::{Context, EntityUid};
 
 use crate::policy::Engine;
+use crate::policy::bundle::Mode;
 use crate::policy::evaluate::Refusal;
 use crate::policy::names::EntityKind;
 use crate::policy::query::Query;
@@ -98,7 +99,7 @@ impl<'a> Search<'a> {
 
     /// Finds the least set that is seen to cure; when evaluations run out, the least so far.
     fn run(&mut self) {
-        let plans = self.query.route.plans(&self.query.resource, &self.query.ancestors);
+        let plans = self.query.route.plans(Mode::Enforced, &self.query.resource, &self.query.ancestors);
         let lists: BTreeSet<&[String]> = plans.iter().flat_map(|plan| plan.scopes_of_permits()).collect();
         let relevant: BTreeSet<usize> = plans.iter().flat_map(|plan| self.candidates(plan.scopes())).collect();
         if self.guess(&lists).is_ok() && relevant.len() <= MAX_EXHAUSTED {
@@ -196,7 +197,7 @@ impl<'a> Search<'a> {
         }
         let scopes = set.iter().filter_map(|at| self.closures.get(*at)).flatten();
         let added: Vec<EntityUid> = scopes.map(|scope| EntityKind::Scope.uid(scope)).collect();
-        let answer = self.engine.ask(self.query, self.subject, Some(&added), self.context.clone());
+        let answer = self.engine.ask(self.query, self.subject, Mode::Enforced, Some(&added), self.context.clone());
         let tried = match answer.map_err(|_| Spent)? {
             answer if answer.is_allow() => Tried::Allow,
             answer => Tried::Deny(answer.forbids().iter().flat_map(|forbid| self.candidates(&forbid.scopes)).collect()),

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::audit::Signer;
+use crate::audit::{Signer, SubjectKey};
 use crate::config::{Config, CredentialConfig, Spanned};
 use crate::issuer::{Credential, CredentialError};
 use crate::problem::{Problem, Severity, Source};
@@ -73,6 +73,17 @@ pub(super) fn audit_key(reader: &mut FileReader, source: &Source, config: &Confi
         reader.problems.push(unusable(source, file, &error, help));
     });
     signer.ok().map(Arc::new)
+}
+
+/// The key of the hashes that stand for principals in the audit trail.
+pub(super) fn subject_key(reader: &mut FileReader, source: &Source, config: &Config) -> Option<SubjectKey> {
+    let file = config.audit.subject_key_file.as_ref()?;
+    let text = reader.secret(&file.value, (source, file))?;
+    let key = SubjectKey::parse(text.as_bytes()).map_err(|error| {
+        let help = "write a long random secret into it, say 32 bytes in base64";
+        reader.problems.push(unusable(source, file, &error, help));
+    });
+    key.ok()
 }
 
 /// What is wrong with a secret's file, told where the configuration names it.

@@ -154,6 +154,8 @@ impl FileReader {
     fn misplaced(&mut self, name: &Path, folder: &Path) {
         let last = name.file_name().unwrap_or_default().to_string_lossy();
         let Some(meant) = closest(&last, [LINKS, GROUPS]).filter(|meant| name != Path::new(meant)) else { return };
+        // Part of the digest: with it these are other files than those that hold.
+        self.remember(&folder.join(name), None);
         let path = folder.join(name).display().to_string();
         let (message, source) = (format!("`{path}` is not read"), Source::new(path, ""));
         let help = format!("call it `{}`, or something else", folder.join(meant).display());

@@ -40,6 +40,7 @@ pub(super) struct Answer {
     asked: Vec<(String, String)>,
     policies: Vec<&'static str>,
     errors: Vec<&'static str>,
+    shadow: Option<Value>,
     source: Option<&'static str>,
     /// In place of the request's own.
     request: Option<(&'static str, &'static str)>,
@@ -74,6 +75,7 @@ pub(super) fn answer(reason: Reason, status: u16, body: Body) -> Answer {
         asked: Vec::new(),
         policies: Vec::new(),
         errors: Vec::new(),
+        shadow: None,
         source: Some(CALLER),
         request: None,
         trace: None,
@@ -156,6 +158,12 @@ impl Answer {
 
     pub(super) fn policies(mut self, policies: &[&'static str]) -> Self {
         self.policies = policies.to_vec();
+        self
+    }
+
+    /// What shadow policies would have made of it.
+    pub(super) fn shadow(mut self, shadow: Value) -> Self {
+        self.shadow = Some(shadow);
         self
     }
 
@@ -324,6 +332,9 @@ impl Answer {
         }
         if let Some(status) = self.status {
             record["status"] = status.into();
+        }
+        if let Some(shadow) = &self.shadow {
+            record["shadow"] = shadow.clone();
         }
         sorted_json(&record)
     }

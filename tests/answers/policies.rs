@@ -29,6 +29,10 @@ pub(super) fn rows() -> Vec<Row> {
     rows
 }
 
+fn would(decision: &str, policy: &str) -> Value {
+    json!({"decision": decision, "policies": [policy], "errors": []})
+}
+
 fn principals() -> Vec<Row> {
     let balance = || at_the_bank("balance", json!({}));
     let rates = || at_the_bank("rates", json!({}));
@@ -44,9 +48,16 @@ fn principals() -> Vec<Row> {
         row(
             "is not the user of its name",
             balance().by(&batch().claim("client_id", "desk-app")),
-            scope_insufficient("bank:read").tool("bank:balance").who(namesake),
+            scope_insufficient("bank:read")
+                .tool("bank:balance")
+                .who(namesake)
+                .shadow(would("allow", "shadow-batch-user")),
         ),
-        row("a group of a partner's", rates().by(&pat()), allow(&["partner-rates"]).tool("bank:rates").who(PAT)),
+        row(
+            "a group of a partner's",
+            rates().by(&pat()),
+            allow(&["partner-rates"]).tool("bank:rates").who(PAT).shadow(would("deny", "shadow-no-rates")),
+        ),
         row("another group of theirs", rates().by(&analysts_of_theirs), rates_denied().who(PAT)),
         row("a group of that name of ours", rates().by(&ann().claim("groups", json!(["traders"]))), rates_denied()),
         row(
@@ -117,8 +128,15 @@ fn logins() -> Vec<Row> {
         ),
         row(
             "one that is",
-            transfer().by(&token.claim("acr", "urn:example:mfa")),
+            transfer().by(&token.clone().claim("acr", "urn:example:mfa")),
             allow(&["transfer"]).tool("bank:transfer").who(who),
+        ),
+        row(
+            "a value that only a shadow policy reads, and that it could not read",
+            at_the_bank("transfer", json!({"amount": 1, "to": 7})).by(&token.claim("acr", "urn:example:mfa")),
+            allow(&["transfer"]).tool("bank:transfer").who(who).shadow(json!({
+                "decision": "deny", "reason": "argument_unrepresentable", "policies": [], "errors": [],
+            })),
         ),
         row(
             "the login comes before the scope",

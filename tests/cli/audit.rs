@@ -1,5 +1,8 @@
 //! `toolgate audit`, over a trail that a real `serve` wrote.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustix::process::Signal;
@@ -7,7 +10,7 @@ use serde_json::json;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 
-use super::support::{Files, Serving, ask, json as read, question, records, wait_for};
+use super::support::{Files, Serving, ask, json as read, nonsense, question, records, wait_for};
 
 /// A key pair made on the spot, as two files.
 fn keys(files: &Files) {
@@ -89,6 +92,35 @@ async fn a_trail_verifies_over_restarts_and_files_and_not_when_it_was_changed() 
     }
 }
 
+/// With a key, nobody is named; two of one caller are still seen to be of one, in the next process too.
+#[tokio::test]
+async fn principals_are_hashed_where_there_is_a_key() {
+    let files = Files::new();
+    files.configure(&[(
+        "  file: {path: audit/audit.jsonl}",
+        "  file: {path: audit/audit.jsonl}\n  subject_key_file: subjects.key",
+    )]);
+    files.write("subjects.key", "tooshort");
+    assert!(
+        files.run(&["check"]).stderr.contains("`subjects.key` cannot be used: the secret is shorter than 16 bytes")
+    );
+    files.write("subjects.key", "only-for-this-one-test");
+    for _ in 0..2 {
+        let serving = Serving::start(&files, "toolgate.yaml");
+        let channel = serving.connect().await;
+        for caller in ["adalovelace", "bob"] {
+            let asked = question(&files.token(caller, "weather:read"), "get_forecast", &json!({"city": "Oslo"}));
+            assert_eq!(ask(&channel, &asked).await, "allow");
+        }
+    }
+    let records = records(&files.path("audit/audit.jsonl"));
+    let principals: Vec<_> = records.iter().map(|record| record["principal"].as_str().unwrap()).collect();
+    assert!(principals.iter().all(|principal| principal.starts_with("User::\"hmac:")), "{principals:?}");
+    assert_eq!(principals[..2], principals[2..]);
+    assert_ne!(principals[0], principals[1]);
+    assert!(!std::fs::read_to_string(files.path("audit/audit.jsonl")).unwrap().contains("adalovelace"));
+}
+
 #[test]
 fn a_key_that_is_none_is_a_problem_of_the_configuration() {
     let files = Files::new();
@@ -102,4 +134,100 @@ fn a_key_that_is_none_is_a_problem_of_the_configuration() {
         ran.stderr
     );
     assert!(ran.stderr.contains("openssl genpkey -algorithm ed25519"), "{}", ran.stderr);
+}
+
+/// Three decisions, and what each command says of them.
+#[tokio::test]
+async fn people_read_the_last_records_and_count_them() {
+    let files = Files::new();
+    let serving = Serving::start(&files, "toolgate.yaml");
+    let channel = serving.connect().await;
+    let token = files.token("ada", "weather:read");
+    let bob = files.token("bob", "weather:read");
+    let call = |token: &str, tool, arguments| question(token, tool, &arguments);
+    assert_eq!(ask(&channel, &call(&token, "get_forecast", json!({"city": "Oslo"}))).await, "allow");
+    assert_eq!(ask(&channel, &call(&bob, "get_forecast", json!({"city": "Oslo"}))).await, "allow");
+    assert_eq!(ask(&channel, &call(&nonsense(), "get_forecast", json!({"city": "Oslo"}))).await, "token_invalid");
+    let shown = |arguments: &[&str]| {
+        let ran = files.run(&[&["audit", "tail", "audit/audit.jsonl"], arguments].concat());
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{arguments:?}");
+        ran.stdout
+    };
+    let all = shown(&[]);
+    let lines: Vec<&str> = all.lines().collect();
+    assert!(lines.len() == 4 && lines[0].ends_with("  opened  cause=start  at=0"), "{all}");
+    let expected = "  allow  allow  weather  User::\"corp:ada\"  Action::\"weather:get_forecast\"  by forecast";
+    assert!(lines[1].ends_with(expected), "{all}");
+    assert!(lines[3].contains("  deny   token_invalid  weather  -  -  ("), "{all}");
+    assert_eq!(shown(&["-n", "1"]), lines[3].to_owned() + "\n");
+    assert_eq!(shown(&["-n", "0"]), "");
+    for (arguments, expected) in [
+        (&["--decision", "deny"][..], &[3][..]),
+        (&["--principal", "corp:bob"], &[2]),
+        (&["--tool", "get_forecast"], &[1, 2]),
+        (&["--policy", "forecast"], &[1, 2]),
+        (&["--policy", "forecas"], &[]),
+        (&["--reason", "token_invalid"], &[3]),
+        (&["--decision", "allow", "--principal", "ada"], &[1]),
+    ] {
+        let expected: String = expected.iter().map(|line: &usize| lines[*line].to_owned() + "\n").collect();
+        assert_eq!(shown(arguments), expected, "{arguments:?}");
+    }
+    assert_eq!(read(shown(&["--principal", "bob", "--format", "json"]).trim())["principal"], "User::\"corp:bob\"");
+
+    let counted = files.run(&["audit", "stats", "audit/audit.jsonl", "-c", "toolgate.yaml", "--format", "json"]);
+    let report = read(&counted.stdout);
+    assert_eq!((counted.code, &report["decisions"]), (0, &json!({"allowed": 2, "denied": 1})));
+    assert_eq!(report["policies_without_decisions"], json!(["nothing-deleted"]));
+    assert_eq!(report["policies"], json!([{"name": "forecast", "count": {"allowed": 2, "denied": 0}}]));
+    assert_eq!(report["reasons"][0]["name"], "allow");
+    let text = files.run(&["audit", "stats", "audit/audit.jsonl", "-c", "toolgate.yaml", "--top", "1"]).stdout;
+    for part in
+        ["3 decisions: 2 allowed, 1 denied", "and 2 more", "policies that never decided anything:\n  nothing-deleted"]
+    {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+    for arguments in [
+        &["audit", "tail", "nowhere"][..],
+        &["audit", "stats", "nowhere"],
+        &["audit", "stats", "audit/audit.jsonl", "-c", "nowhere"],
+        &["audit", "tail", "audit/audit.jsonl", "--decision", "perhaps"],
+    ] {
+        assert_eq!(files.run(arguments).code, 3, "{arguments:?}");
+    }
+}
+
+/// What is written while it looks, and what is written into the next file.
+#[tokio::test]
+async fn the_trail_is_followed_into_the_next_file() {
+    let files = Files::new();
+    let serving = Serving::start(&files, "toolgate.yaml");
+    let channel = serving.connect().await;
+    let token = files.token("ada", "weather:read");
+    let bob = files.token("bob", "weather:read");
+    let call = |token: &str| question(token, "get_forecast", &json!({"city": "Oslo"}));
+    assert_eq!(ask(&channel, &call(&token)).await, "allow");
+    let mut following = files.command(&["audit", "tail", "audit/audit.jsonl", "-f", "-n", "0", "--decision", "allow"]);
+    let mut following = following.stdout(Stdio::piped()).spawn().unwrap();
+    let (send, lines) = std::sync::mpsc::channel();
+    let stdout = BufReader::new(following.stdout.take().unwrap());
+    std::thread::spawn(move || stdout.lines().map_while(Result::ok).all(|line| send.send(line).is_ok()));
+    let asked = call(&token);
+    // It reads once it shows something of what is written now.
+    let mut seen = None;
+    for _ in 0..3_000 {
+        assert_eq!(ask(&channel, &asked).await, "allow");
+        seen = lines.try_recv().ok();
+        if seen.is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert!(seen.expect("it shows nothing").contains("corp:ada"));
+    std::fs::rename(files.path("audit/audit.jsonl"), files.path("audit/audit.jsonl.1")).unwrap();
+    assert!(wait_for(|| files.path("audit/audit.jsonl").exists()));
+    assert_eq!(ask(&channel, &call(&bob)).await, "allow");
+    assert!(wait_for(|| lines.try_iter().any(|line| line.contains("corp:bob"))), "not followed");
+    following.kill().unwrap();
+    following.wait().unwrap();
 }

@@ -74,13 +74,13 @@ fn json_says_the_same() {
             "weather:read",
             0,
             json!({"decision": "allow", "reason": "allow", "detail": null, "targets": targets,
-                   "policies": ["forecast"], "errors": [], "advice": null, "scopes": null}),
+                   "policies": ["forecast"], "errors": [], "advice": null, "scopes": null, "shadow": null}),
         ),
         (
             "other",
             2,
             json!({"decision": "deny", "reason": "scope_insufficient", "detail": "scopes weather:read",
-                   "targets": targets, "policies": [], "errors": [], "advice": null, "scopes": ["weather:read"]}),
+                   "targets": targets, "policies": [], "errors": [], "advice": null, "scopes": ["weather:read"], "shadow": null}),
         ),
     ] {
         let ran = files.explain(&ada(scope), &short, &["--format", "json"]);

@@ -222,10 +222,14 @@ async fn a_changed_policy_holds_without_a_restart() {
         files.write("policies/forecast.cedar", &FORECAST.replace("days > 7", "days > 2"));
         becomes(&channel, &asked, "policy_denied").await;
         assert_eq!(serving.status()["generation"], 2);
+        // The rules hold before they are counted.
+        assert!(wait_for(|| serving.metric("toolgate_reload_total{outcome=\"loaded\"}") == 2.0));
         assert_eq!(serving.metric("toolgate_generation"), 2.0);
         let digest = serving.status()["digest"].as_str().unwrap().to_owned();
         assert_eq!(serving.metric(&format!("toolgate_rules{{digest=\"{digest}\"}}")), 1.0);
-        assert_eq!(serving.metric("toolgate_reload_total{outcome=\"loaded\"}"), 2.0);
+        for record in records(&files.path("audit/audit.jsonl")).iter().rev().take(2) {
+            assert_eq!((&record["generation"], &record["digest"]), (&json!(2), &json!(digest)), "{record}");
+        }
 
         files.write("policies/forecast.cedar", FORECAST);
         becomes(&channel, &asked, "allow").await;

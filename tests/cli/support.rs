@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -72,7 +73,7 @@ forbid (principal, action == Action::"weather:delete_station", resource);
 /// A folder of files that `toolgate` reads. Gone at the end.
 pub(crate) struct Files {
     folder: TempDir,
-    key: TestKey,
+    pub(crate) key: Arc<TestKey>,
 }
 
 /// What a command did.
@@ -86,9 +87,9 @@ pub(crate) struct Ran {
 impl Files {
     /// A configuration of one server, one issuer with a key made now, and two policies, all in order.
     pub(crate) fn new() -> Self {
-        let files = Self { folder: tempfile::tempdir().unwrap(), key: TestKey::new("ES256", "one") };
+        let files = Self { folder: tempfile::tempdir().unwrap(), key: Arc::new(TestKey::new("ES256", "one")) };
         files.write("toolgate.yaml", CONFIG);
-        files.write("keys.json", &key_set(&[&files.key]));
+        files.write("keys.json", &key_set(&[&*files.key]));
         files.write("weather.json", CATALOG);
         files.write("policies/forecast.cedar", FORECAST);
         files.write("policies/stations.cedar", NOTHING_DELETED);
@@ -141,16 +142,26 @@ impl Files {
 
     /// The same, with further claims.
     pub(crate) fn token_with(&self, subject: &str, scope: &str, further: &Value) -> String {
-        let now = Clock::System.now().seconds();
-        let mut claims = serde_json::json!({
-            "iss": "https://id.example.com", "aud": "https://mcp.example.com/weather", "sub": subject,
-            "client_id": "agent", "scope": scope, "iat": now, "exp": now + 3600, "jti": format!("{subject} {scope}"),
-        });
-        for (name, value) in further.as_object().unwrap() {
-            claims[name] = value.clone();
-        }
-        self.key.token(&self.key.header(), &claims.to_string())
+        token(&self.key, subject, scope, further)
     }
+
+    /// What makes such tokens for somebody, elsewhere and later.
+    pub(crate) fn token_maker(&self) -> impl Fn() -> String + Send + 'static {
+        let key = self.key.clone();
+        move || token(&key, "ada", "weather:read", &serde_json::json!({}))
+    }
+}
+
+fn token(key: &TestKey, subject: &str, scope: &str, further: &Value) -> String {
+    let now = Clock::System.now().seconds();
+    let mut claims = serde_json::json!({
+        "iss": "https://id.example.com", "aud": "https://mcp.example.com/weather", "sub": subject,
+        "client_id": "agent", "scope": scope, "iat": now, "exp": now + 3600, "jti": format!("{subject} {scope}"),
+    });
+    for (name, value) in further.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    key.token(&key.header(), &claims.to_string())
 }
 
 pub(crate) fn toolgate(arguments: &[&str]) -> Command {
@@ -213,7 +224,7 @@ pub(crate) struct Serving {
     child: Child,
     /// What it said.
     pub(crate) ready: String,
-    grpc: String,
+    pub(crate) grpc: String,
     pub(crate) admin: SocketAddr,
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::slicing::{errors, same};
 use crate::policy::Engine;
-use crate::policy::bundle::Bundle;
+use crate::policy::bundle::{Bundle, Mode};
 use crate::policy::plan::{FLAT, Plan, Plans};
 
 /// One set with its requests.
@@ -63,8 +63,8 @@ impl Case {
         let (groups, parents, ancestors) = (self.above(&action), self.above(&resource), self.above(&principal));
         for engine in [&self.engine, &self.crowded] {
             let mut plans = Plans::default();
-            let closed = plans.closed(engine.bundle(), (&action, &groups), (&resource, &parents));
-            let open = plans.open(engine.bundle(), &action, &groups);
+            let closed = plans.closed((engine.bundle(), Mode::Enforced), (&action, &groups), (&resource, &parents));
+            let open = plans.open((engine.bundle(), Mode::Enforced), &action, &groups);
             let closed: Vec<&Plan> = closed.iter().map(|plan| &**plan).collect();
             for plans in [closed, open.plans(&resource, &parents)] {
                 let slices = plans.into_iter().flat_map(|plan| plan.slices(&principal, ancestors.iter()));

@@ -11,7 +11,7 @@ use cedar_policy::{
 
 use super::random::Random;
 use crate::policy::Engine;
-use crate::policy::bundle::{Bundle, BundledPolicy};
+use crate::policy::bundle::{Bundle, BundledPolicy, Mode};
 use crate::policy::evaluate::Answer;
 use crate::policy::plan::{FLAT, OpenPlan, Plan, Plans};
 
@@ -139,8 +139,11 @@ impl Case {
         let closed = self
             .closed
             .entry(target)
-            .or_insert_with(|| self.plans.closed(bundle, (&action, &groups), (&resource, &parents)));
-        let open = self.open.entry(action.clone()).or_insert_with(|| self.plans.open(bundle, &action, &groups));
+            .or_insert_with(|| self.plans.closed((bundle, Mode::Enforced), (&action, &groups), (&resource, &parents)));
+        let open = self
+            .open
+            .entry(action.clone())
+            .or_insert_with(|| self.plans.open((bundle, Mode::Enforced), &action, &groups));
         let found = open.plans(&resource, &parents);
         for (name, plans) in [("closed", closed.iter().map(|plan| &**plan).collect()), ("open", found)] {
             met.keyed += usize::from(plans.iter().any(|plan| plan.len() > FLAT));

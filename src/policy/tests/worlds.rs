@@ -2,6 +2,7 @@
 //! entities and contexts, written a second time as Cedar's own JSON, on the other.
 
 mod policies;
+mod shadows;
 mod whole;
 
 use std::collections::BTreeSet;
@@ -15,11 +16,13 @@ use super::slicing::{errors, same};
 use super::world::{Servers, World, calling, facts, hierarchy_of};
 use crate::mcp::{Operation, ResourceMethod, SessionMethod, TaskMethod};
 use crate::policy::Question;
+use crate::policy::bundle::Mode;
 use crate::policy::evaluate::{Conclusion, Refusal};
 use crate::policy::query::{Query, queries};
 use crate::policy::stepup::Published;
 use crate::policy::subject::ScopeHierarchy;
 use policies::{policy, templates};
+use shadows::{enforced, shadowed};
 use whole::{Caller, arguments, caller, datetime, targets};
 
 const CATALOG: &str = r#"{"tools": [
@@ -38,6 +41,7 @@ struct Met {
     forbids: usize,
     errors: usize,
     links: usize,
+    flips: usize,
 }
 
 /// Which groups can be in which: some for two reasons, some not those of a token.
@@ -47,6 +51,7 @@ const GROUPS_IN: [[&str; 2]; 6] = [["g0", "g1"], ["g0", "g3"], ["g1", "g3"], ["g
 struct Case {
     world: World,
     set: PolicySet,
+    enforced: PolicySet,
     callers: Vec<Caller>,
     met: Met,
 }
@@ -57,7 +62,7 @@ impl Case {
         let server = &self.world.servers[server];
         for caller in &self.callers {
             let asked = queries(operation, server).unwrap();
-            let mut wholes = Vec::new();
+            let (mut wholes, mut reals) = (Vec::new(), Vec::new());
             let published = Published { scopes: &[], repeat_held: true };
             let (facts, hierarchy) = (facts(), ScopeHierarchy::default());
             let question = Question {
@@ -69,19 +74,23 @@ impl Case {
                 published,
             };
             for query in &asked {
-                let whole = ask_cedar(&self.set, caller, query, arguments);
-                let members = query.context(&caller.subject, &facts).unwrap();
+                wholes.push(ask_cedar(&self.set, caller, query, arguments));
+                let whole = ask_cedar(&self.enforced, caller, query, arguments);
+                let members = query.context(&caller.subject, &facts, query.route.reads(Mode::Enforced)).unwrap();
                 let context = Context::from_pairs(members).unwrap();
-                let answer = self.world.engine.ask(query, &caller.subject, None, context).unwrap();
+                let answer = self.world.engine.ask(query, &caller.subject, Mode::Enforced, None, context).unwrap();
                 same(&answer, &whole, &|| format!("{query:?}\n{:?}\n{}", caller.entities, self.set));
                 self.met.cases += 1;
                 self.met.allows += usize::from(whole.decision() == Decision::Allow);
                 self.met.forbids +=
                     usize::from(whole.decision() == Decision::Deny && whole.diagnostics().reason().next().is_some());
                 self.met.errors += usize::from(whole.diagnostics().errors().next().is_some());
-                wholes.push(whole);
+                reals.push(whole);
             }
-            concluded(&self.world.engine.evaluate(&question, &mut Vec::new()), &wholes, &self.set);
+            let found = self.world.engine.evaluate(&question, &mut Vec::new());
+            concluded(&found, &reals, &self.enforced);
+            shadowed(&found, &wholes, &self.set);
+            self.met.flips += usize::from(found.shadow.is_some_and(|shadow| shadow.flip.is_some()));
         }
     }
 }
@@ -176,13 +185,20 @@ fn check(seed: u64) {
         met.links += links.len();
         let world = servers.under_links(&policies, links, hierarchy_of(&groups));
         let callers = (0..8).map(|_| caller(&mut random, &implies, &groups, &targets)).collect();
-        let mut case = Case { set: world.whole(), world, callers, met };
+        let set = world.whole();
+        let mut case = Case { enforced: enforced(&set), set, world, callers, met };
         messages(&mut case, &mut random);
         met = case.met;
     }
     assert!(met.cases > 10_000, "{} cases", met.cases);
-    for (what, count) in [("allow", met.allows), ("forbid", met.forbids), ("error", met.errors), ("link", met.links)] {
-        assert!(count > 300, "seed {seed}: {what} in {count} of {}", met.cases);
+    for (what, count) in [
+        ("allow", met.allows),
+        ("forbid", met.forbids),
+        ("error", met.errors),
+        ("link", met.links),
+        ("flip", met.flips),
+    ] {
+        assert!(count > 200, "seed {seed}: {what} in {count} of {}", met.cases);
     }
 }
 

@@ -40,9 +40,8 @@ impl Watched {
         if !dead && folders == self.folders && found == self.found {
             return false;
         }
-        // Before there is another: a process has few of them.
-        self.watcher = None;
         (self.folders, self.found) = (folders, found);
+        // Beside the old one, so that little goes unheard between the two.
         self.watcher = self.watcher(bell);
         true
     }

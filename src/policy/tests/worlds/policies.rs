@@ -121,7 +121,9 @@ pub(super) fn policy(random: &mut Random, at: usize) -> String {
     let (actions, resources, own) = KINDS[random.below(KINDS.len())];
     let effect = if random.chance(75) { "permit" } else { "forbid" };
     let (principal, action, resource) = (random.pick(&PRINCIPALS), random.pick(actions), random.pick(resources));
-    let mut text = format!("@id(\"p{at}\") {effect} (principal {principal}, action {action}, resource {resource})");
+    let mode = if random.chance(20) { "@mode(\"shadow\") " } else { "" };
+    let mut text =
+        format!("@id(\"p{at}\") {mode}{effect} (principal {principal}, action {action}, resource {resource})");
     for _ in 0..random.below(3) {
         let condition = if random.chance(50) { random.pick(own) } else { random.pick(&CONDITIONS) };
         text.push_str(&format!(" {} {{ {condition} }}", random.pick(&["when", "unless"])));
