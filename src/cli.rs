@@ -7,6 +7,7 @@ mod explanation;
 mod schema;
 mod serve;
 mod supposed;
+mod test;
 mod tools;
 
 use std::path::{Path, PathBuf};
@@ -53,8 +54,7 @@ struct Arguments {
     command: Command,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 success or allow, 1 failure, 2 deny (explain), 3 invalid command line, configuration or input.";
+const EXIT_CODES: &str = "Exit codes: 0 success or allow, 1 failure (of a case, too), 2 deny (explain), 3 invalid command line, configuration or input.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -72,6 +72,12 @@ enum Command {
     /// Takes claims as a file (nothing is verified) or a token (verified as in service), and a JSON-RPC message.
     #[command(after_help = explain::EXAMPLE)]
     Explain(explain::Explain),
+    /// Decide cases and hold each decision against what is expected
+    ///
+    /// Runs policy tests, the files of cases that PATH names. Prints each failure with the reasons of `explain`, and the
+    /// policies that no case has shown at work.
+    #[command(after_help = test::EXAMPLE)]
+    Test(test::Test),
     /// Print the Cedar schema that the policies are checked against
     #[command(after_help = schema::EXAMPLE)]
     Schema(schema::Schema),
@@ -107,6 +113,7 @@ pub fn run() -> Exit {
         Ok(Arguments { command: Command::Check(command) }) => command.run(),
         Ok(Arguments { command: Command::Explain(command) }) => command.run(),
         Ok(Arguments { command: Command::Schema(command) }) => command.run(),
+        Ok(Arguments { command: Command::Test(command) }) => command.run(),
         Ok(Arguments { command: Command::Audit(command) }) => command.run(),
         Ok(Arguments { command: Command::Tools(command) }) => command.run(),
         Err(error) => {

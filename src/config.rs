@@ -4,6 +4,7 @@
 //! ([`Spanned`]), so that the loader can point at it. The contract, key by key, is in the documentation.
 
 mod audit;
+mod cases;
 mod introspection;
 mod issuer;
 mod limits;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 pub use audit::{AuditConfig, AuditFile, CheckpointConfig};
+pub use cases::{Case, CaseRequest, Expected, Known, Wanted, cases};
 pub use introspection::{CredentialConfig, IntrospectionConfig};
 pub use issuer::{IssuerConfig, KeySource};
 pub use limits::LimitsConfig;

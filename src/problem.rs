@@ -24,6 +24,11 @@ impl Source {
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
         Self { name: name.into(), text: text.into() }
     }
+
+    /// The line that the byte at `offset` is on, from 1.
+    pub fn line(&self, offset: usize) -> usize {
+        self.text.get(..floor(&self.text, offset)).unwrap_or_default().matches('\n').count() + 1
+    }
 }
 
 /// A value and where it was written, as byte offsets into the file.
@@ -88,7 +93,7 @@ impl Problem {
         let start = floor(&self.source.text, self.span.as_ref()?.start);
         let before = self.source.text.get(..start).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.matches('\n').count() + 1;
+        let line = self.source.line(start);
         Some((line, before.get(line_start..).unwrap_or_default().chars().count() + 1))
     }
 }

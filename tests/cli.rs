@@ -8,6 +8,7 @@ mod links;
 mod secrets;
 mod serve;
 pub(crate) mod support;
+mod test;
 mod tools;
 
 use self::support::{Files, run, toolgate};
@@ -16,7 +17,7 @@ use self::support::{Files, run, toolgate};
 #[test]
 fn help_teaches() {
     for (arguments, parts) in [
-        (&["--help"][..], &["Cedar policies", "Exit codes: 0", "serve", "check", "explain", "schema"][..]),
+        (&["--help"][..], &["Cedar policies", "Exit codes: 0", "serve", "check", "explain", "schema", "test"][..]),
         (&["serve", "--help"], &["SIGTERM", "SIGHUP", "toolgate serve -c", "Exit codes: 0"]),
         (&["check", "--help"], &["every problem", "toolgate check -c", "Exit codes: 0", "--format"]),
         (&["explain", "--help"], &["Example:", "toolgate explain -c", "--claims", "--token", "Exit codes: 0"]),
@@ -27,6 +28,7 @@ fn help_teaches() {
             &["audit", "verify", "--help"],
             &["order", "toolgate audit verify", "--key", "--checkpoints", "Exit codes: 0"],
         ),
+        (&["test", "--help"], &["people:", "expect: allow", "toolgate test -c", "Exit codes: 0"]),
         (&["schema", "--help"], &["Cedar schema", "toolgate schema -c", "Exit codes: 0"]),
         (&["tools", "--help"], &["pull", "report"]),
         (&["tools", "pull", "--help"], &["toolgate tools pull http", "TOOLGATE_TOKEN", "--protocol", "Exit codes: 0"]),

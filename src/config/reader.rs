@@ -3,12 +3,15 @@
 //! The one rule: a reading function returns `None` only after a problem has been reported. So a section reads all of its
 //! keys before it puts anything together, and a whole `Config` exists only if there was no problem anywhere.
 
+mod json;
+
 use std::cell::RefCell;
 use std::ops::Range;
 
 use super::Spanned;
 use super::yaml::{Data, Key, Node};
 use crate::problem::{Problem, Severity, Source, closest};
+pub(super) use json::string;
 
 /// Where problems are collected.
 #[derive(Debug)]
@@ -135,6 +138,14 @@ impl<'a> Field<'a> {
 
     pub(super) fn is_mapping(&self) -> bool {
         matches!(self.node.data, Data::Map(_))
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.node.data, Data::Text(_))
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.node.data, Data::Null)
     }
 
     pub(super) fn is_list(&self) -> bool {
@@ -293,8 +304,17 @@ impl<'a> Section<'a, '_> {
 
     /// The value under `key`, or `None` if it is absent or cannot be read.
     pub(super) fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&Field<'a>) -> Option<T>) -> Option<T> {
-        self.asked.push(key);
+        self.know(&[key]);
         self.find(key).and_then(|entry| read(&entry.field))
+    }
+
+    /// Has `keys` count as known, whether they are read or not.
+    pub(super) fn know(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            if !self.asked.contains(key) {
+                self.asked.push(key);
+            }
+        }
     }
 
     /// A key that the documentation knows and this version does not.
