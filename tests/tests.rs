@@ -13,6 +13,7 @@ mod answers;
 mod attacks;
 mod churn;
 mod cli;
+mod cookbook;
 mod docs;
 mod floors;
 mod hostile;

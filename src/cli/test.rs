@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{ConfigFile, Exit, Format, color, summary};
 use crate::clock::Clock;
 use crate::config::Known;
+use crate::context::UnixTime;
 use crate::problem::{Problem, ProblemJson, render};
 use crate::reload::load::{Loaded, load};
 
@@ -102,6 +103,7 @@ fn known(loaded: &Loaded) -> Known<'_> {
         policies: loaded.rules.engine.bundle().iter().map(|policy| policy.id.to_string()).collect(),
         has_client_address: loaded.rules.client_address.is_some(),
         zone: &loaded.rules.zone,
-        now: Clock::System.now(),
+        // Tokens count in seconds: a login five minutes ago is one by this clock.
+        now: UnixTime::from_seconds(Clock::System.now().seconds()),
     }
 }

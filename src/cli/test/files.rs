@@ -24,7 +24,7 @@ pub(super) fn suites(paths: &[PathBuf], known: &Known<'_>) -> (Vec<Suite>, Vec<P
         match gather(path, 0, &mut files) {
             Err(error) => problems.push(unreadable(path, &error)),
             Ok(()) if files.is_empty() => {
-                problems.push(whole(path, "holds no file of cases".to_owned(), "add one, with a name ending in .yaml"));
+                problems.push(whole(path, "holds no file of cases", "add one, with a name ending in .yaml"));
             }
             Ok(()) => {}
         }
@@ -66,10 +66,10 @@ fn gather(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()>
 
 fn unreadable(path: &Path, error: &io::Error) -> Problem {
     let help = "name a file of cases or a folder with such; `toolgate test --help` shows one";
-    whole(path, format!("cannot be read: {error}"), help)
+    whole(path, &format!("cannot be read: {error}"), help)
 }
 
-fn whole(path: &Path, what: String, help: &str) -> Problem {
+fn whole(path: &Path, what: &str, help: &str) -> Problem {
     let name = path.display().to_string();
     Problem {
         severity: Severity::Error,
