@@ -1,7 +1,7 @@
 //! The recipes of docs/cookbook.md: each loads by itself without a warning, and its cases come out as they say, an allow and a
 //! denial among them, with each of its policies at work in one.
 
-use crate::cli::support::{run, toolgate};
+use crate::cli::support::{json, run, toolgate};
 use crate::docs::{blocks, page, root};
 
 /// A folder with the cookbook's world and one recipe in it.
@@ -20,7 +20,7 @@ fn world(policies: &str, cases: &str) -> tempfile::TempDir {
 fn report(folder: &tempfile::TempDir) -> serde_json::Value {
     let config = folder.path().join("toolgate.yaml");
     let ran = run(toolgate(&["test", "-c", config.to_str().unwrap(), "--format", "json"]));
-    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+    json(&ran.stdout)
 }
 
 /// Every recipe: its title, its policies, its cases.
