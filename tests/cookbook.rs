@@ -23,14 +23,19 @@ fn report(folder: &tempfile::TempDir) -> serde_json::Value {
     json(&ran.stdout)
 }
 
-/// Every recipe: its title, its policies, its cases.
-fn recipes(text: &str) -> Vec<(&str, &str, &str)> {
+/// How a block begins that is one more file of the policy folder.
+const FURTHER: &str = "# policies/";
+
+/// Every recipe: its title, its policies, its cases, and the text in which further files of its policy folder may stand.
+fn recipes(text: &str) -> Vec<(&str, &str, &str, &str)> {
     let sections = text.split("\n## ").skip(1).map(|section| {
         let title = section.lines().next().unwrap();
-        let ([policies], [cases]) = (&blocks(section, "cedar")[..], &blocks(section, "yaml")[..]) else {
+        let cases: Vec<&str> =
+            blocks(section, "yaml").into_iter().filter(|block| !block.starts_with(FURTHER)).collect();
+        let ([policies], [cases]) = (&blocks(section, "cedar")[..], &cases[..]) else {
             panic!("{title}: not one policy block and one of cases")
         };
-        (title, *policies, *cases)
+        (title, *policies, *cases, section)
     });
     sections.collect()
 }
@@ -40,9 +45,14 @@ fn every_recipe_does_what_its_cases_say() {
     let text = page("docs/cookbook.md");
     let recipes = recipes(&text);
     assert!(recipes.len() >= 25, "{}", recipes.len());
-    for (at, (title, policies, cases)) in recipes.iter().enumerate() {
+    for (at, (title, policies, cases, section)) in recipes.iter().enumerate() {
         assert!(title.starts_with(&format!("{}. ", at + 1)), "{title}");
         let folder = world(policies, cases);
+        for block in blocks(section, "yaml") {
+            if let Some((name, text)) = block.strip_prefix(FURTHER).and_then(|block| block.split_once('\n')) {
+                std::fs::write(folder.path().join("policies").join(name), text).unwrap();
+            }
+        }
         let report = report(&folder);
         assert_eq!(
             (&report["ok"], &report["never_decided"]),
@@ -63,7 +73,7 @@ fn every_recipe_does_what_its_cases_say() {
 #[test]
 fn the_contents_list_every_recipe() {
     let (text, contents) = (page("docs/cookbook.md"), page("docs/policies.md"));
-    for (title, _, _) in recipes(&text) {
+    for (title, _, _, _) in recipes(&text) {
         let (number, name) = title.split_once(". ").unwrap();
         assert!(contents.contains(&format!("\n{number}. [{name}](cookbook.md#{number}-")), "{title}");
     }
@@ -73,7 +83,7 @@ fn the_contents_list_every_recipe() {
 #[test]
 fn a_wrong_recipe_fails() {
     let text = page("docs/cookbook.md");
-    let (_, policies, cases) = recipes(&text)[0];
+    let (_, policies, cases, _) = recipes(&text)[0];
     let wrong = report(&world(&policies.replace("corp:analysts", "corp:analyst"), cases));
     assert_eq!(wrong["ok"], false, "{wrong:#}");
 }

@@ -58,10 +58,11 @@ pub(super) fn outcomes<'a>(suite: &'a Suite, loaded: &'a Loaded) -> impl Iterato
     })
 }
 
-/// The policies that decided none of `outcomes`.
+/// The policies that decided none of `outcomes`, nor would have from shadow.
 pub(super) fn never_decided(loaded: &Loaded, outcomes: &[Outcome<'_>]) -> Vec<Arc<str>> {
     let decisions = outcomes.iter().filter_map(|outcome| outcome.seen.as_ref().ok());
-    let decided: BTreeSet<&Arc<str>> = decisions.flat_map(|decision| &decision.determining).collect();
+    let decided: BTreeSet<&Arc<str>> =
+        decisions.flat_map(|decision| decision.determining.iter().chain(in_shadow(decision))).collect();
     let all = loaded.rules.engine.bundle().iter().map(|policy| &policy.id);
     all.filter(|id| !decided.contains(id)).cloned().collect()
 }
@@ -118,7 +119,13 @@ fn differences(expected: &Expected, seen: &Decision) -> Vec<Difference> {
     all.extend(compare("advice", wanted_advice.as_deref(), &told));
     all.extend(compare("acr", expected.acr.as_deref(), acr));
     all.extend(compare("max_age", wanted_age.as_deref(), &max_age));
+    all.extend(compare("shadow", expected.shadow.as_deref(), in_shadow(seen)));
     all
+}
+
+/// The policies in shadow that would have made another decision.
+fn in_shadow(decision: &Decision) -> &[Arc<str>] {
+    decision.shadow.as_ref().and_then(|shadow| shadow.flip.as_ref()).map_or(&[], |flip| &flip.policies)
 }
 
 /// The login that would cure the denial.

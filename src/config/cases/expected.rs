@@ -23,6 +23,8 @@ pub struct Expected {
     pub acr: Option<Vec<String>>,
     /// The age of a login that would cure a denial, in seconds.
     pub max_age: Option<u64>,
+    /// The policies in shadow that would have made another decision, in any order.
+    pub shadow: Option<Vec<String>>,
 }
 
 /// A decision.
@@ -65,7 +67,8 @@ pub(super) fn expected(field: &Field<'_>, known: &Known<'_>) -> Option<Expected>
 }
 
 fn only(decision: Wanted) -> Expected {
-    Expected { decision, policies: None, errors: None, scopes: None, advice: None, acr: None, max_age: None }
+    let (policies, errors, scopes, acr, shadow) = (None, None, None, None, None);
+    Expected { decision, policies, errors, scopes, advice: None, acr, max_age: None, shadow }
 }
 
 fn whole(section: &mut Section<'_, '_>, names: &Known<'_>) -> Option<Expected> {
@@ -79,6 +82,7 @@ fn whole(section: &mut Section<'_, '_>, names: &Known<'_>) -> Option<Expected> {
         advice: section.optional("advice", |field| field.text().map(str::to_owned)),
         acr: section.optional("acr", |field| field.texts(any)),
         max_age: section.optional("max_age", seconds),
+        shadow: section.optional("shadow", |field| field.texts(policy)),
         ..only(Wanted::Allow)
     };
     Some(Expected { decision: decision?, ..expected })
