@@ -5,6 +5,7 @@
 
 pub mod body;
 pub mod denial;
+pub mod explain;
 pub mod server;
 
 use std::net::IpAddr;
@@ -286,11 +287,16 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn post(&self, around: &mut dyn Around) -> Result<Decision, Stopped> {
+        self.read(|message| self.ask(message, around))
+    }
+
+    /// What `then` makes of the request's message.
+    fn read<T>(&self, then: impl FnOnce(&Message<'_>) -> T) -> Result<T, Stopped> {
         let (headers, limit) = (&self.context.headers, self.rules.body_limit);
         let bytes = message_bytes(&self.context.body, headers, limit, self.server.accept_text_body)?;
         let document = Document::parse(bytes, self.rules.json_limits).map_err(McpError::from).map_err(Denial::from)?;
         let message = mcp::parse(&document, headers)?;
-        Ok(self.ask(&message, around))
+        Ok(then(&message))
     }
 
     fn without_body(
@@ -306,23 +312,8 @@ impl Asked<'_> {
 
     fn ask(&self, message: &Message<'_>, around: &mut dyn Around) -> Decision {
         around.lap(Step::Parse);
-        let facts = RequestFacts {
-            now: self.now,
-            ip: self.rules.client_address.and_then(|whose| client_address(whose, self.context)),
-            zone: &self.rules.zone,
-            revision: message.revision(),
-        };
-        let published = Published { scopes: &self.server.challengeable, repeat_held: self.server.challenge_held };
-        let question = Question {
-            subject: &self.caller.subject,
-            hierarchy: &self.caller.hierarchy,
-            server: &self.server.model,
-            operation: message.operation(),
-            facts: &facts,
-            published,
-        };
         let mut targets = Vec::new();
-        let conclusion = self.rules.engine.evaluate(&question, &mut targets);
+        let conclusion = self.question(message, |question| self.rules.engine.evaluate(question, &mut targets));
         around.lap(Step::Policy);
         Decision {
             verdict: conclusion.verdict.map_err(Denial::from),
@@ -334,6 +325,25 @@ impl Asked<'_> {
             erring: conclusion.erring,
             shadow: conclusion.shadow,
         }
+    }
+
+    /// What `then` makes of the question that `message` raises.
+    fn question<T>(&self, message: &Message<'_>, then: impl FnOnce(&Question<'_>) -> T) -> T {
+        let facts = RequestFacts {
+            now: self.now,
+            ip: self.rules.client_address.and_then(|whose| client_address(whose, self.context)),
+            zone: &self.rules.zone,
+            revision: message.revision(),
+        };
+        let published = Published { scopes: &self.server.challengeable, repeat_held: self.server.challenge_held };
+        then(&Question {
+            subject: &self.caller.subject,
+            hierarchy: &self.caller.hierarchy,
+            server: &self.server.model,
+            operation: message.operation(),
+            facts: &facts,
+            published,
+        })
     }
 }
 

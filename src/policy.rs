@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod bundle;
 pub mod catalog;
 pub mod evaluate;
+pub mod explain;
 pub mod exposure;
 pub mod groups;
 pub mod links;

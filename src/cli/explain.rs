@@ -9,8 +9,10 @@ use super::supposed::{caller, client_headers, decision, request, set_header, sup
 use super::{ConfigFile, Exit, Format, loaded};
 use crate::clock::Clock;
 use crate::context::{Body, RequestContext, UnixTime};
+use crate::decision::explain::explain;
 use crate::decision::server::Server;
 use crate::decision::{Caller, Decision};
+use crate::policy::explain::Explanation;
 use crate::reload::load::Loaded;
 use crate::token::{Principal, UnverifiedToken, verify};
 
@@ -61,7 +63,7 @@ impl Explain {
             Err(exit) => return exit,
         };
         match self.decide(&loaded) {
-            Ok(decision) => self.print(&decision),
+            Ok((decision, why)) => self.print(&decision, &why),
             Err(message) => {
                 eprintln!("toolgate explain: {message}");
                 Exit::Invalid
@@ -69,7 +71,7 @@ impl Explain {
         }
     }
 
-    fn decide(&self, loaded: &Loaded) -> Result<Decision, String> {
+    fn decide(&self, loaded: &Loaded) -> Result<(Decision, Vec<Explanation>), String> {
         let names = || loaded.rules.servers.iter().map(|server| server.name.as_str()).collect::<Vec<_>>().join(", ");
         let server = loaded.rules.servers.iter().find(|server| server.name == self.server);
         let server = server.ok_or_else(|| format!("there is no server `{}`; there are: {}", self.server, names()))?;
@@ -86,7 +88,11 @@ impl Explain {
             body: Body::Complete(Bytes::from(message)),
             ..request(server, headers)
         };
-        Ok(decision(loaded, server, &context, &caller, now))
+        let decision = decision(loaded, server, &context, &caller, now);
+        // What ended before the policies were asked has nothing to do with them.
+        let is_asked = !decision.targets.is_empty();
+        let why = is_asked.then(|| explain(&loaded.rules, server, &context, &caller, now));
+        Ok((decision, why.unwrap_or_default()))
     }
 
     fn caller(&self, loaded: &Loaded, server: &Server, now: UnixTime) -> Result<Caller, String> {
@@ -98,11 +104,11 @@ impl Explain {
         caller(principal, loaded)
     }
 
-    fn print(&self, decision: &Decision) -> Exit {
+    fn print(&self, decision: &Decision, why: &[Explanation]) -> Exit {
         let exit = if decision.verdict.is_ok() { Exit::Success } else { Exit::Deny };
         match self.format {
-            Format::Json => println!("{:#}", json(decision)),
-            Format::Text => print!("{}", text(decision)),
+            Format::Json => println!("{:#}", json(decision, why)),
+            Format::Text => print!("{}", text(decision, why)),
         }
         exit
     }

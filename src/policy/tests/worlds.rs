@@ -18,6 +18,7 @@ use crate::mcp::{Operation, ResourceMethod, SessionMethod, TaskMethod};
 use crate::policy::Question;
 use crate::policy::bundle::Mode;
 use crate::policy::evaluate::{Conclusion, Refusal};
+use crate::policy::explain::{Explanation, Standing};
 use crate::policy::query::{Query, queries};
 use crate::policy::stepup::Published;
 use crate::policy::subject::ScopeHierarchy;
@@ -46,6 +47,9 @@ struct Met {
 
 /// Which groups can be in which: some for two reasons, some not those of a token.
 const GROUPS_IN: [[&str; 2]; 6] = [["g0", "g1"], ["g0", "g3"], ["g1", "g3"], ["g2", "g1"], ["g3", "g4"], ["g2", "g4"]];
+
+/// Of so many cases one is explained as well: that takes longer than all the rest.
+const EXPLAINED_EACH: usize = 100;
 
 /// One world's policies and callers.
 struct Case {
@@ -90,6 +94,9 @@ impl Case {
             let found = self.world.engine.evaluate(&question, &mut Vec::new());
             concluded(&found, &reals, &self.enforced);
             shadowed(&found, &wholes, &self.set);
+            if self.met.cases.is_multiple_of(EXPLAINED_EACH) {
+                explained(&self.world.engine.explain(&question), &reals, &wholes, &self.set);
+            }
             self.met.flips += usize::from(found.shadow.is_some_and(|shadow| shadow.flip.is_some()));
         }
     }
@@ -128,6 +135,30 @@ fn concluded(found: &Conclusion, wholes: &[Response], set: &PolicySet) {
     assert_eq!(matches!(found.verdict, Err(Refusal::Erred)), is_erred);
     assert_eq!(matches!(found.verdict, Err(Refusal::Denied { .. })), !is_erred);
     assert_eq!(found.determining, names(if is_erred { BTreeSet::new() } else { by.into_iter().collect() }));
+}
+
+/// Holds an explanation against Cedar's answers, over the enforced policies and over all: by its parts, which are evaluated
+/// alone, a policy applies or errs as it does as a whole.
+#[track_caller]
+fn explained(found: &[Explanation], reals: &[Response], wholes: &[Response], set: &PolicySet) {
+    assert_eq!((found.len(), found.len()), (reals.len(), wholes.len()));
+    for (explanation, (real, whole)) in found.iter().zip(reals.iter().zip(wholes)) {
+        for (response, modes) in [(real, &[Mode::Enforced][..]), (whole, &[Mode::Enforced, Mode::Shadow][..])] {
+            let ids = |standing, effects: &[Effect]| -> BTreeSet<String> {
+                let own = explanation.policies.iter().filter(|each| modes.contains(&each.mode));
+                let all = own.filter(|each| each.standing == standing && effects.contains(&each.effect));
+                all.map(|each| each.policy.to_string()).collect()
+            };
+            let forbids = ids(Standing::Applies, &[Effect::Forbid]);
+            let is_allow = response.decision() == Decision::Allow;
+            assert!(!is_allow || forbids.is_empty(), "{set}");
+            let decided = if is_allow { ids(Standing::Applies, &[Effect::Permit]) } else { forbids };
+            let reasons: BTreeSet<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+            assert_eq!(decided, reasons, "{set}");
+            let errors: BTreeSet<String> = errors(response).iter().map(ToString::to_string).collect();
+            assert_eq!(ids(Standing::Erred, &[Effect::Permit, Effect::Forbid]), errors, "{set}");
+        }
+    }
 }
 
 /// Every kind of message to both servers.
