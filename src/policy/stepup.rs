@@ -97,14 +97,18 @@ impl<'a> Search<'a> {
         Self { engine, query, subject, context, closures, missing, tried: HashMap::new(), best: None }
     }
 
-    /// Finds the least set that is seen to cure; when evaluations run out, the least so far.
+    /// Finds the least set that is seen to cure. When evaluations run out there is none: what was found by then may be more
+    /// than is needed, and nobody is to be sent for that.
     fn run(&mut self) {
         let plans = self.query.route.plans(Mode::Enforced, &self.query.resource, &self.query.ancestors);
         let lists: BTreeSet<&[String]> = plans.iter().flat_map(|plan| plan.scopes_of_permits()).collect();
         let relevant: BTreeSet<usize> = plans.iter().flat_map(|plan| self.candidates(plan.scopes())).collect();
-        if self.guess(&lists).is_ok() && relevant.len() <= MAX_EXHAUSTED {
+        let searched = self.guess(&lists).and_then(|()| {
             // What is left are the sets that cost less than the best guess.
-            let _ = self.exhaust(&relevant.into_iter().collect::<Set>());
+            if relevant.len() <= MAX_EXHAUSTED { self.exhaust(&relevant.into_iter().collect::<Set>()) } else { Ok(()) }
+        });
+        if searched.is_err() {
+            self.best = None;
         }
     }
 

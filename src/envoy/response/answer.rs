@@ -221,7 +221,12 @@ fn rpc_with(
 
 /// Advice as one line of at most [`MAX_ADVICE`] characters.
 fn advice_text(advice: &str) -> String {
-    advice.chars().map(|character| if character.is_control() { ' ' } else { character }).take(MAX_ADVICE).collect()
+    // What ends a line elsewhere, or turns the direction of what follows, has no place in one line either.
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    advice.chars().map(|character| if unseen(character) { ' ' } else { character }).take(MAX_ADVICE).collect()
 }
 
 /// Characters of advice: a sentence or two, which agents show to people.
@@ -288,4 +293,23 @@ fn preflight(about: &About<'_>) -> Answer {
     // Without an origin that the server allows, only the metadata answers a preflight, and to everybody.
     let headers = origin(about).map_or_else(|| cors("*", "GET, HEAD"), |origin| cors(origin, "POST, GET, DELETE"));
     Answer { status: 204, headers, body: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_one_line_of_what_can_be_seen() {
+        for (advice, line) in [
+            ("Ask the desk.", "Ask the desk."),
+            ("a\r\nSet-Cookie: b\0", "a  Set-Cookie: b "),
+            ("a\u{2028}b\u{202e}c\u{2066}d\u{85}", "a b c d "),
+            ("é 日本", "é 日本"),
+        ] {
+            assert_eq!(advice_text(advice), line);
+        }
+        assert_eq!(advice_text(&"é".repeat(MAX_ADVICE)).chars().count(), MAX_ADVICE);
+        assert_eq!(advice_text(&"é".repeat(MAX_ADVICE + 1)).chars().count(), MAX_ADVICE);
+    }
 }

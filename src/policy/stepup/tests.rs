@@ -178,6 +178,36 @@ fn the_least_set_of_scopes_is_found() {
     println!(
         "{curable} curable denials: {missed} missed, {too_much} asked for too much; evaluations: {mean} on average, {most} at most"
     );
+    assert!(most <= MAX_EVALUATIONS, "{most}");
     assert_eq!(too_much, 0, "of {curable}");
     assert!(missed * 200 <= curable, "{missed} missed of {curable}");
+}
+
+/// One of so many permits cures; each has a scope of its own, and each costs an evaluation, as does no scope at all.
+#[track_caller]
+fn among(permits: usize) -> Option<Vec<usize>> {
+    let servers = Servers::new(&[("s", Some(CATALOG), &[])]);
+    let policies: Vec<String> = (0..permits)
+        .map(|at| {
+            let clause = if at == 3 { "" } else { "when { resource.readOnly }" };
+            format!("@id(\"p{at}\") permit (principal in Scope::\"s{at}\", action == Action::\"s:tool\", resource) {clause};")
+        })
+        .collect();
+    let world = servers.under(&policies);
+    let published: Vec<String> = (0..permits).map(|at| format!("s{at}")).collect();
+    let hierarchy = ScopeHierarchy::default();
+    let subject = subject(r#""sub":"u","client_id":"c""#, &hierarchy);
+    calling("tool", "{}", |call| {
+        let asked = queries(call, &world.servers[0]).unwrap();
+        let mut search = Search::new(&world.engine, (&asked[0], Context::empty()), (&subject, &hierarchy), &published);
+        search.run();
+        assert!(search.tried.len() <= MAX_EVALUATIONS);
+        search.best.take()
+    })
+}
+
+#[test]
+fn when_evaluations_run_out_there_is_no_hint() {
+    assert_eq!(among(MAX_EVALUATIONS - 1), Some(vec![3]));
+    assert_eq!(among(MAX_EVALUATIONS), None);
 }
