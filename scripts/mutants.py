@@ -149,8 +149,10 @@ def batches(mutants: list[Mutant], size: int) -> Iterator[list[Mutant]]:
     """The mutants whose test is in the same binary, so many at a time."""
     for kind in ["attacks", "tests", "lib"]:
         same = [mutant for mutant in mutants if mutant.kind == kind]
-        for start in range(0, len(same), size):
-            yield same[start : start + size]
+        # Some integration tests run the program itself, which is the one that was built last.
+        many = 1 if kind == "tests" else size
+        for start in range(0, len(same), many):
+            yield same[start : start + many]
 
 
 def build_batch(tree: Tree, batch: list[Mutant], scratch: Path) -> Iterator[tuple[Mutant, Path, str]]:
@@ -181,20 +183,19 @@ def judge_all(tree: Tree, mutants: list[Mutant], scratch: Path, size: int, lock:
         kind, whole = batch[0].kind, scratch / "whole"
         is_first = kind not in seen
         seen.add(kind)
-        with locked(lock):
-            problem = ""
-            if is_first:
-                tree.list_modules(needed_only=kind == "attacks")
-                problem = tree.build(kind, whole)
-            built = [] if problem else list(build_batch(tree, batch, scratch))
-        if problem:
-            raise SystemExit(problem)
         if is_first:
+            tree.list_modules(needed_only=kind == "attacks")
+            with locked(lock):
+                problem = tree.build(kind, whole)
+            if problem:
+                raise SystemExit(problem)
             tests = {"attacks::"} if kind == "attacks" else {m.test for m in mutants if m.kind == kind}
             for test in sorted(tests):
                 passes, said = run(tree, whole, test)
                 if not passes:
                     raise SystemExit(f"{test} fails as it is:\n{said}")
+        with locked(lock):
+            built = list(build_batch(tree, batch, scratch))
         for mutant, binary, problem in built:
             yield judge(tree, mutant, binary, problem)
 
