@@ -73,7 +73,9 @@ def test_toolgate_check_accepts_it_as_kubernetes_mounts_it(name: str, tmp_path: 
 @pytest.mark.parametrize("server", ["weather", "bank"])
 def test_catalogues_are_what_the_server_lists(server: str, servers: dict[str, McpServer]) -> None:
     listed = mcp.list_tools(servers[server].port)
-    copies = [*paths.EXAMPLES.glob(f"*/catalogs/{server}.json"), *paths.DEMO.glob(f"catalogs/{server}.json")]
+    # The servers of the cookbook run nowhere: their tools are made for its recipes.
+    examples = [path for path in paths.EXAMPLES.glob(f"*/catalogs/{server}.json") if path.parts[-3] != "cookbook"]
+    copies = [*examples, *paths.DEMO.glob(f"catalogs/{server}.json")]
     assert len(copies) == {"weather": 4, "bank": 2}[server]
     for copy in copies:
         assert json.loads(copy.read_text()) == listed, f"{copy}: run scripts/catalogs.py"
