@@ -33,6 +33,7 @@ mod steps;
 mod storm;
 #[path = "../tests/support/tokens.rs"]
 mod tokens;
+mod waits;
 
 use std::path::Path;
 

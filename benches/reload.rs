@@ -9,6 +9,7 @@ use toolgate::reload::{Pace, watch};
 
 use crate::desk::{Desk, TOOLS, message, tool};
 use crate::scene;
+use crate::waits::Waits;
 
 const POLICIES: usize = 10_000;
 
@@ -79,12 +80,6 @@ pub(crate) fn measure(folder: &Path) {
     );
 }
 
-/// Percentiles in microseconds.
-struct Waits {
-    p50: f64,
-    p99: f64,
-}
-
 /// Asks with the good token for a while.
 fn wait(desk: &Desk, good: &bytes::Bytes) -> Waits {
     let round = Instant::now();
@@ -94,7 +89,5 @@ fn wait(desk: &Desk, good: &bytes::Bytes) -> Waits {
         assert!(desk.ask(good.clone()));
         micros.push(began.elapsed().as_secs_f64() * 1e6);
     }
-    micros.sort_by(f64::total_cmp);
-    let at = |share: f64| micros.get((micros.len() as f64 * share) as usize).copied().unwrap();
-    Waits { p50: at(0.5), p99: at(0.99) }
+    Waits::of(micros)
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::desk::{Desk, message};
 use crate::scene;
+use crate::waits::Waits;
 
 /// Pairs of a quiet round and one in the storm.
 const ROUNDS: usize = 5;
@@ -64,22 +65,14 @@ pub(crate) fn measure(folder: &Path) {
     );
 }
 
-/// Percentiles in microseconds.
-struct Waits {
-    p50: f64,
-    p99: f64,
-}
-
 /// Asks with the good token, over and over.
 fn wait(desk: &Desk, good: &bytes::Bytes) -> Waits {
-    let mut micros: Vec<f64> = (0..QUESTIONS)
+    let micros = (0..QUESTIONS)
         .map(|_| {
             let began = Instant::now();
             assert!(desk.ask(good.clone()));
             began.elapsed().as_secs_f64() * 1e6
         })
         .collect();
-    micros.sort_by(f64::total_cmp);
-    let at = |share: f64| micros.get((micros.len() as f64 * share) as usize).copied().unwrap();
-    Waits { p50: at(0.5), p99: at(0.99) }
+    Waits::of(micros)
 }

@@ -37,6 +37,7 @@ use thiserror::Error;
 use crate::context::UnixTime;
 
 pub use self::checkpoint::{CheckpointKeyError, CheckpointSettings, PublicKey, Signer};
+pub(crate) use self::line::hex;
 pub(crate) use self::line::timestamp;
 pub use self::reader::{Count, Filter, Stats, readable};
 pub use self::record::Latency;
@@ -54,7 +55,7 @@ pub use self::writer::Rotation;
 use self::copy::Checkpoints;
 use self::disk::{Disk, System};
 use self::flood::Flood;
-use self::line::{Body, Line, hex};
+use self::line::{Body, Line};
 use self::sink::{Receipt, Sink};
 use self::writer::Writer;
 

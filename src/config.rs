@@ -37,6 +37,7 @@ use values::quoted;
 use crate::decision::ClientAddress;
 pub use crate::problem::Spanned;
 use crate::problem::{Problem, Source, closest};
+pub use values::is_loopback;
 
 /// A whole configuration. Made only by [`parse`].
 #[derive(Debug)]

@@ -157,6 +157,12 @@ impl Decision {
         }
     }
 
+    /// Why shadow policies would have made a denial of it, if not by their own word.
+    pub fn shadow_reason(&self) -> Option<Reason> {
+        let because = self.shadow.as_ref()?.flip.as_ref()?.because.clone();
+        because.map(|because| Denial::from(because).reason())
+    }
+
     /// The name of the outcome.
     pub fn reason(&self) -> Reason {
         self.verdict.as_ref().map_or_else(Denial::reason, |_| Reason::Allow)

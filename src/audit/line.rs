@@ -199,7 +199,7 @@ pub(crate) fn timestamp(time: UnixTime) -> Timestamp {
 }
 
 /// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     hex_of(bytes).into_iter().map(char::from).collect()
 }
 

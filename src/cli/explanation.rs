@@ -26,7 +26,7 @@ pub(super) fn json(decision: &Decision, explanations: &[Explanation]) -> serde_j
         "errors": ids(&decision.erring),
         "advice": advice(decision),
         "scopes": scopes(decision),
-        "shadow": decision.shadow.as_ref().map(shadow_json),
+        "shadow": decision.shadow.as_ref().map(|shadow| shadow_json(shadow, decision.shadow_reason())),
         "login": login(decision).map(|(acr, max_age)| serde_json::json!({ "acr": acr, "max_age": max_age })),
         "why": explanations.iter().map(of_question).collect::<Vec<_>>(),
     })
@@ -72,24 +72,24 @@ fn of_part(part: &Part) -> serde_json::Value {
     })
 }
 
-fn shadow_json(shadow: &ShadowOutcome) -> serde_json::Value {
+fn shadow_json(shadow: &ShadowOutcome, reason: Option<Reason>) -> serde_json::Value {
     let ids = |ids: &[Arc<str>]| ids.iter().map(|id| id.to_string()).collect::<Vec<_>>();
     let flip = shadow.flip.as_ref();
     serde_json::json!({
         "decision": flip.map(|flip| if flip.allow { "allow" } else { "deny" }),
-        "reason": flip.and_then(|flip| flip.because.clone()).map(|because| Denial::from(because).reason().as_str()),
+        "reason": reason.map(Reason::as_str),
         "policies": flip.map(|flip| ids(&flip.policies)).unwrap_or_default(),
         "errors": ids(&shadow.erring),
     })
 }
 
 /// What shadow policies would have made of it.
-fn shadow_text(shadow: &ShadowOutcome) -> Vec<String> {
+fn shadow_text(shadow: &ShadowOutcome, reason: Option<Reason>) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(flip) = &shadow.flip {
         let would = if flip.allow { "allow" } else { "deny" };
-        let because = flip.because.clone().map(|because| Denial::from(because).reason().as_str());
-        let by = flip.policies.iter().map(AsRef::as_ref).chain(because).collect::<Vec<&str>>().join(", ");
+        let by =
+            flip.policies.iter().map(AsRef::as_ref).chain(reason.map(Reason::as_str)).collect::<Vec<&str>>().join(", ");
         lines.push(format!("  shadow    {would} by {by}"));
     }
     lines.extend(shadow.erring.iter().map(|id| format!("  shadow    in error: {id}")));
@@ -157,7 +157,7 @@ pub(super) fn why(decision: &Decision, explanations: &[Explanation]) -> Vec<Stri
     } else if let Err(denial) = &decision.verdict {
         lines.extend(denial.detail().map(|detail| format!("  because   {detail}")));
     }
-    lines.extend(decision.shadow.iter().flat_map(shadow_text));
+    lines.extend(decision.shadow.iter().flat_map(|shadow| shadow_text(shadow, decision.shadow_reason())));
     for policy in explanations.iter().flat_map(|each| &each.policies).filter(|policy| policy.mode == Mode::Shadow) {
         lines.push(format!("  shadow    {} ({}) {}", policy.policy, policy.effect, policy.standing.as_str()));
         lines.extend(policy.parts.iter().flat_map(part));

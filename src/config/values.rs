@@ -162,7 +162,8 @@ pub(super) fn absolute(text: &str, plain: Plain) -> Result<Url, Fault> {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether `url` is on this machine, by its name or its address: the one place that plain http may lead to.
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(domain)) => domain == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

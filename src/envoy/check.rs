@@ -24,6 +24,7 @@ use crate::envoy::trace::trace_id;
 use crate::envoy::wire::{Authorization, CheckResponse, Incoming, RawCheck};
 use crate::metrics;
 use crate::metrics::{Metrics, NO_SERVER};
+use crate::policy::shadow::Flip;
 use crate::reload::Live;
 use crate::reload::generation::Generation;
 use crate::token::ProofId;
@@ -228,10 +229,8 @@ impl Gate {
             policies: &policies,
             errors: &errors,
             shadow: shadow.map(|_| Shadow {
-                decision: flip.map(|flip| if flip.allow { Verdict::Allow } else { Verdict::Deny }),
-                reason: flip
-                    .and_then(|flip| flip.because.clone())
-                    .map(|because| Denial::from(because).reason().as_str()),
+                decision: flip.map(flipped),
+                reason: decision.shadow_reason().map(Reason::as_str),
                 policies: &flipping,
                 errors: &shadow_errors,
             }),
@@ -251,7 +250,7 @@ impl Gate {
             self.metrics.policy_error(policy);
         }
         if let Some(flip) = shadow.and_then(|shadow| shadow.flip.as_ref()) {
-            let would = if flip.allow { Verdict::Allow } else { Verdict::Deny };
+            let would = flipped(flip);
             for policy in &flip.policies {
                 self.metrics.shadow_flip(policy, would);
             }
@@ -304,6 +303,11 @@ impl Outcome<'_> {
 /// The id by which the proxy's access log knows the request, or else the proxy's internal one.
 fn request_id(context: &RequestContext) -> &[u8] {
     context.headers.single("x-request-id").ok().flatten().unwrap_or(&context.id)
+}
+
+/// The decision that shadow policies would have made.
+fn flipped(flip: &Flip) -> Verdict {
+    if flip.allow { Verdict::Allow } else { Verdict::Deny }
 }
 
 fn verdict(reason: Reason) -> Verdict {

@@ -5,8 +5,9 @@ use reqwest::header::{
 };
 use reqwest::{Response, StatusCode};
 use serde_json::Value as Written;
-use url::{Host, Url};
+use url::Url;
 
+use crate::config::is_loopback;
 use crate::json::Document;
 use crate::policy::catalog::LIMITS;
 use crate::pull::PullError;
@@ -191,15 +192,6 @@ fn session(value: &HeaderValue) -> Result<String, PullError> {
 fn media_type(response: &Response) -> String {
     let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 fn cause(error: &reqwest::Error) -> PullError {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 
+use crate::audit::hex;
 use crate::config::Spanned;
 use crate::policy::bundle::PolicyFile;
 use crate::problem::{Problem, Severity, Source, closest};
@@ -76,7 +77,7 @@ impl FileReader {
     pub(super) fn secret(&mut self, path: &Path, named: (&Source, &Spanned<PathBuf>)) -> Option<String> {
         let (folder, name) = split(path);
         let text = self.read(path, folder, name, Some(named));
-        let digest = text.as_ref().map(|text| hex(digest::digest(&digest::SHA256, text.as_bytes())));
+        let digest = text.as_ref().map(|text| hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()));
         self.remember(path, digest);
         text
     }
@@ -193,7 +194,7 @@ impl FileReader {
             context.update(&text.as_ref().map_or(usize::MAX, |text| text.len()).to_be_bytes());
             context.update(text.as_ref().map_or(&[], |text| text.as_bytes()));
         }
-        hex(context.finish())
+        hex(context.finish().as_ref())
     }
 
     fn missing(&mut self, path: &Path, named: Option<(&Source, &Spanned<PathBuf>)>, message: String, help: &str) {
@@ -201,10 +202,6 @@ impl FileReader {
         let span = named.map(|(_, path)| path.span.clone());
         self.problems.push(Problem { severity: Severity::Error, source, span, message, help: Some(help.to_owned()) });
     }
-}
-
-fn hex(digest: digest::Digest) -> String {
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The folder of a file, and its name there.
