@@ -2,17 +2,21 @@
 .DEFAULT_GOAL := help
 PYTHON := .tools/mcp2/bin/python
 
-# The suite and the demo run the release build: it is what people run, the demo builds it anyway, and one such build
-# costs less than a second set of objects for the sake of the suite.
-BINARY := target/release/toolgate
+# End to end, and in the demo, runs the program that the Rust suite runs: its objects are there already, while a release
+# build would compile everything once more. RELEASE=1 takes that instead, as it is run.
+BINARY := $(if $(RELEASE),target/release/toolgate,target/debug/toolgate)
 
-.PHONY: help build test unit soak mutants e2e demo bench fmt lint tools clean
+.PHONY: help build program test unit soak mutants e2e demo bench fmt lint tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the release binary
 	cargo build --locked --release
+
+# With the test beside it, because the dependencies' features are then those of the suite, and nothing is built twice.
+program:
+	cargo build --locked --bin toolgate $(if $(RELEASE),--release,--test tests)
 
 test: unit e2e ## everything: the Rust suite, then the real Envoy and real MCP clients
 
@@ -25,10 +29,10 @@ soak: ## 10,000 reloads under load against the program as it is run; an hour; TO
 mutants: ## whether a test notices each guard of tokens and policies that is switched off; forty minutes; ARGS="--only jws" picks
 	python3 scripts/mutants.py --target target/mutants $(ARGS)
 
-e2e: build tools ## the real Envoy and real MCP clients only; ARGS="-k denied" picks
+e2e: program tools ## the real Envoy and real MCP clients only; ARGS="-k denied" picks, RELEASE=1 tests the release binary
 	TOOLGATE=$(CURDIR)/$(BINARY) $(PYTHON) -m pytest e2e $(ARGS)
 
-demo: build ## three people, two MCP servers, one Envoy; ONCE=1 stops by itself
+demo: program ## three people, two MCP servers, one Envoy; ONCE=1 stops by itself
 	@scripts/tools.sh envoy mcp1 mcp2
 	@TOOLGATE=$(CURDIR)/$(BINARY) $(PYTHON) demo/run.py $(if $(ONCE),--once)
 

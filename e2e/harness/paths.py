@@ -14,10 +14,10 @@ DEMO = ROOT / "demo"
 
 
 def toolgate() -> Path:
-    """The binary under test: `TOOLGATE`, else the release build, which is the one that people run."""
-    path = Path(os.environ.get("TOOLGATE", ROOT / "target/release/toolgate"))
+    """The binary under test: `TOOLGATE`, else the one that the Rust suite built and ran."""
+    path = Path(os.environ.get("TOOLGATE", ROOT / "target/debug/toolgate"))
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: build it first (make build), or name another in TOOLGATE")
+        raise FileNotFoundError(f"{path}: build it first (make program), or name another in TOOLGATE")
     return path
 
 
