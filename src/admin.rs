@@ -54,14 +54,17 @@ impl Readiness {
 struct Ready {
     ready: bool,
     draining: bool,
+    /// Whether decisions can be recorded.
+    audit: bool,
     issuers: Vec<IssuerStatus>,
 }
 
 impl Ready {
-    /// One dead issuer does not take the process out for the others; none that works does.
-    fn new(draining: bool, issuers: Vec<IssuerStatus>) -> Self {
+    /// One dead issuer does not take the process out for the others; none that works does, and so does a trail that takes no
+    /// record, since then everything is denied.
+    fn new(draining: bool, StatusReport { issuers, records: audit, .. }: StatusReport) -> Self {
         let verifies = issuers.is_empty() || issuers.iter().any(|issuer| issuer.ready);
-        Self { ready: !draining && verifies, draining, issuers }
+        Self { ready: !draining && verifies && audit, draining, audit, issuers }
     }
 }
 
@@ -86,7 +89,7 @@ fn router(state: Arc<AdminState>) -> Router {
 }
 
 async fn ready(State(state): State<Arc<AdminState>>) -> Response {
-    let ready = Ready::new(state.readiness.is_draining(), (state.status)().issuers);
+    let ready = Ready::new(state.readiness.is_draining(), (state.status)());
     json(if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &ready)
 }
 
@@ -124,7 +127,7 @@ mod tests {
     use super::*;
     use crate::context::UnixTime;
 
-    fn report(issuers: Vec<IssuerStatus>) -> StatusReport {
+    fn report(issuers: Vec<IssuerStatus>, records: bool) -> StatusReport {
         StatusReport {
             version: "1.2.3",
             generation: 7,
@@ -139,6 +142,7 @@ mod tests {
                 problems: 2,
             }),
             restart_needed: vec!["listen.grpc"],
+            records,
             audit: Vec::new(),
         }
     }
@@ -149,13 +153,18 @@ mod tests {
     }
 
     /// Starts a server on a free port, asks each question over a connection of its own, and stops the server.
-    async fn ask(readiness: Readiness, issuers: Vec<IssuerStatus>, questions: &'static [&'static str]) -> Vec<String> {
+    async fn ask(
+        readiness: Readiness,
+        issuers: Vec<IssuerStatus>,
+        records: bool,
+        questions: &'static [&'static str],
+    ) -> Vec<String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = AdminState {
             metrics: Arc::new(Metrics::new("1.2.3")),
             readiness,
-            status: Arc::new(move || report(issuers.clone())),
+            status: Arc::new(move || report(issuers.clone(), records)),
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(serve(listener, Arc::new(state), async { drop(stopped.await) }));
@@ -198,14 +207,19 @@ mod tests {
             "GET /status/",
             "DELETE /status",
         ];
-        let answers = ask(Readiness::default(), vec![issuer("a", true), issuer("b", false)], questions).await;
+        let answers = ask(Readiness::default(), vec![issuer("a", true), issuer("b", false)], true, questions).await;
         let json = "application/json";
         is(&answers[0], "200", "text/plain; charset=utf-8", "ok\n");
         is(&answers[1], "200", "", "");
         is(&answers[2], "405", "", "");
         let issuers =
             "[{\"name\":\"a\",\"ready\":true},{\"name\":\"b\",\"ready\":false,\"detail\":\"connection refused\"}]";
-        is(&answers[3], "200", json, &format!("{{\"ready\":true,\"draining\":false,\"issuers\":{issuers}}}"));
+        is(
+            &answers[3],
+            "200",
+            json,
+            &format!("{{\"ready\":true,\"draining\":false,\"audit\":true,\"issuers\":{issuers}}}"),
+        );
         is(&answers[4], "200", metrics::CONTENT_TYPE, "# HELP toolgate_build …");
         let expected = format!(
             "{{\"version\":\"1.2.3\",\"generation\":7,\"digest\":\"4f1c\",\"since\":\"2023-11-14T22:13:20Z\",\
@@ -220,16 +234,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ready_while_an_issuer_works_and_not_draining() {
+    async fn ready_while_an_issuer_and_the_trail_work_and_not_draining() {
         let draining = Readiness::default();
         draining.drain();
-        for (readiness, issuers, status) in [
-            (Readiness::default(), vec![], "200"),
-            (Readiness::default(), vec![issuer("a", true)], "200"),
-            (Readiness::default(), vec![issuer("a", false)], "503"),
-            (draining.clone(), vec![issuer("a", true)], "503"),
+        for (readiness, issuers, records, status) in [
+            (Readiness::default(), vec![], true, "200"),
+            (Readiness::default(), vec![issuer("a", true)], true, "200"),
+            (Readiness::default(), vec![issuer("a", true)], false, "503"),
+            (Readiness::default(), vec![issuer("a", false)], true, "503"),
+            (draining.clone(), vec![issuer("a", true)], true, "503"),
         ] {
-            let answers = ask(readiness, issuers, &["GET /readyz", "GET /healthz"]).await;
+            let answers = ask(readiness, issuers, records, &["GET /readyz", "GET /healthz"]).await;
             is(&answers[0], status, "application/json", "{…");
             is(&answers[1], "200", "", "ok\n");
         }

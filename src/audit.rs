@@ -294,6 +294,12 @@ impl Audit {
         self.sinks.iter().for_each(|sink| sink.close(now));
     }
 
+    /// Whether a record would be taken, as far as is known, and so whether anything can be allowed.
+    pub fn takes_records(&self) -> bool {
+        let mut counting = self.sinks.iter().filter(|sink| sink.counts()).peekable();
+        counting.peek().is_none() || counting.any(Sink::works)
+    }
+
     /// The state of every sink.
     pub fn sinks(&self) -> Vec<SinkStatus> {
         self.sinks.iter().map(Sink::status).collect()

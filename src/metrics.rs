@@ -179,7 +179,7 @@ impl Metrics {
             panics: Counter::default(),
             registry: Registry::default(),
         };
-        for outcome in [ReloadOutcome::Loaded, ReloadOutcome::Refused] {
+        for outcome in [ReloadOutcome::Loaded, ReloadOutcome::Refused, ReloadOutcome::Unchanged] {
             metrics.reloads.get_or_create_owned(&[("outcome", outcome.as_str().to_owned())]);
         }
         registry.register("decisions", "Decisions, by their reason", metrics.decisions.clone());
@@ -257,6 +257,11 @@ impl Metrics {
     pub fn load_refused(&self) {
         self.reload_failing.set(1);
         self.count_reload(ReloadOutcome::Refused);
+    }
+
+    /// The files are those of the rules that hold, and somebody asked, or others had been refused.
+    pub fn load_unchanged(&self) {
+        self.count_reload(ReloadOutcome::Unchanged);
     }
 
     /// What was refused is gone.

@@ -138,11 +138,10 @@ impl Live {
         let current = self.current();
         if current.rules.digest == digest {
             if self.forget_failure() || trigger == Trigger::Signal {
-                tracing::info!(
-                    generation = current.rules.generation,
-                    digest,
-                    "the files are those of the rules that hold"
-                );
+                let generation = current.rules.generation;
+                tracing::info!(generation, digest, "the files are those of the rules that hold");
+                self.note(ReloadOutcome::Unchanged, generation, digest, &[], self.clock.now());
+                self.metrics.load_unchanged();
             }
             return true;
         }

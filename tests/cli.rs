@@ -1,6 +1,6 @@
 //! The program itself, run as people and CI run it: what it prints, where, and with which exit code.
 
-mod audit;
+pub(crate) mod audit;
 mod check;
 mod explain;
 mod killed;

@@ -23,6 +23,7 @@ use toolgate::reload::generation::Generation;
 use toolgate::reload::load::load;
 use toolgate::reload::{Live, Pace, Trigger, Watch, watch};
 
+use crate::cli::audit::keys;
 use crate::cli::support::{CONFIG, FORECAST, Files, question, wait_for};
 use crate::support::endpoint::{IntrospectionServer, Reply};
 
@@ -153,6 +154,10 @@ fn a_failure_is_forgotten_with_the_files_that_caused_it() {
     gated.files.write("policies/forecast.cedar", FORECAST);
     assert_eq!(gated.look(), 1, "what holds is what is there again");
     assert!(gated.gate.live.failure().is_none());
+    gated.look();
+    gated.metric("toolgate_reload_total{outcome=\"unchanged\"} 1");
+    gated.gate.live.reload(Trigger::Signal);
+    gated.metric("toolgate_reload_total{outcome=\"unchanged\"} 2");
 }
 
 #[test]
@@ -548,6 +553,20 @@ fn what_needs_a_restart_is_told() {
         assert_eq!(gated.look(), before + 1, "{new}: {:?}", live.failure());
         assert_eq!(live.restart_needed(), needed, "{new}");
         assert!(live.current().rules.client_address.is_some_and(|from| from != ClientAddress::Peer), "{new}");
+    }
+    for (key, line) in [
+        ("audit.checkpoints.key_file", "  checkpoints: {key_file: key.pem}"),
+        ("audit.subject_key_file", "  subject_key_file: subject.key"),
+    ] {
+        let files = Files::new();
+        keys(&files);
+        files.write("subject.key", "one long secret of somebody");
+        files.write("toolgate.yaml", &CONFIG.replacen("audit:\n", &format!("audit:\n{line}\n"), 1));
+        let gated = Gated::over(files, "toolgate.yaml");
+        keys(&gated.files);
+        gated.files.write("subject.key", "another long secret of somebody");
+        gated.gate.live.reload(Trigger::Files);
+        assert_eq!(gated.gate.live.restart_needed(), [key]);
     }
     gated.files.write("toolgate.yaml", CONFIG);
     gated.look();

@@ -28,6 +28,9 @@ pub struct StatusReport {
     /// The keys of the configuration that were changed since the start, and hold only after a restart.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restart_needed: Vec<&'static str>,
+    /// Whether the audit trail takes records, without which nothing is allowed.
+    #[serde(skip)]
+    pub records: bool,
     /// Where records go.
     pub audit: Vec<SinkStatus>,
 }

@@ -142,6 +142,8 @@ pub enum ReloadOutcome {
     Loaded,
     /// The old rules still hold.
     Refused,
+    /// Somebody asked, or others had been refused, and the files are those of the rules that hold.
+    Unchanged,
 }
 
 impl ReloadOutcome {
@@ -150,6 +152,7 @@ impl ReloadOutcome {
         match self {
             Self::Loaded => "loaded",
             Self::Refused => "refused",
+            Self::Unchanged => "unchanged",
         }
     }
 }

@@ -139,6 +139,11 @@ impl Sink {
         self.mode != Mode::BestEffort
     }
 
+    /// Whether it takes records, as far as is known.
+    pub(super) fn works(&self) -> bool {
+        self.state.trouble().is_none()
+    }
+
     /// Hands over one record.
     pub(super) fn append(&self, body: &Body, now: UnixTime) -> Receipt {
         match &self.way {
@@ -175,7 +180,7 @@ impl Sink {
         match &self.way {
             Way::Direct(direct, _) => {
                 let outcome = direct.run(task, now);
-                self.state.note(&outcome, false);
+                self.state.did(task, &outcome);
             }
             Way::Queued(queue) => queue.run(task, now),
         }
@@ -196,15 +201,12 @@ impl Receipt {
             Self::Flushing(mut batch, state) => {
                 match tokio::time::timeout(PATIENCE, batch.wait_for(Option::is_some)).await {
                     Ok(Ok(flushed)) => flushed.clone().unwrap_or_else(|| Err(state.stalled())),
-                    Ok(Err(_)) | Err(_) => Err(state.stalled()),
+                    Ok(Err(_)) | Err(_) => Err(state.stall()),
                 }
             }
             Self::Queued(written, state) => match tokio::time::timeout(PATIENCE, written).await {
                 Ok(Ok(outcome)) => outcome,
-                Ok(Err(_)) | Err(_) => {
-                    state.stalls.store(true, Ordering::Relaxed);
-                    Err(state.stalled())
-                }
+                Ok(Err(_)) | Err(_) => Err(state.stall()),
             },
         })
     }
@@ -257,28 +259,60 @@ impl State {
         AuditError::Stalled { sink: self.name.clone() }
     }
 
-    /// Counts, if this was a record, and logs where a failure starts and ends: a line for each would be a flood of its own.
-    fn note(&self, outcome: &Result<(), AuditError>, record: bool) {
+    /// Somebody waited in vain.
+    fn stall(&self) -> AuditError {
+        self.stalls.store(true, Ordering::Relaxed);
+        self.stalled()
+    }
+
+    /// It moves again.
+    fn moved(&self) {
+        self.stalls.store(false, Ordering::Relaxed);
+    }
+
+    /// Counts a record.
+    fn note(&self, outcome: &Result<(), AuditError>) {
         match outcome {
             Ok(()) => {
-                self.recorded.fetch_add(u64::from(record), Ordering::Relaxed);
-                if record && self.fails.swap(false, Ordering::Relaxed) {
-                    *self.failing() = None;
-                    let failures = self.failed.load(Ordering::Relaxed);
-                    tracing::info!(sink = self.name, failures, "audit sink works again");
-                }
+                self.recorded.fetch_add(1, Ordering::Relaxed);
+                self.works();
             }
             Err(error) => {
-                if record {
-                    self.failed.fetch_add(1, Ordering::Relaxed);
-                    self.failures.inc();
-                }
-                if !self.fails.swap(true, Ordering::Relaxed) {
-                    tracing::error!(sink = self.name, %error, "audit sink fails");
-                }
-                *self.failing() = Some(error.clone());
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                self.failures.inc();
+                self.fails(error);
             }
         }
+    }
+
+    /// A look that finds nothing wrong has written what was missing: it works again, though nobody asks it for anything.
+    fn did(&self, task: Task, outcome: &Result<(), AuditError>) {
+        match (outcome, task) {
+            (Ok(()), Task::Tick) => self.works(),
+            (Ok(()), Task::FindAgain | Task::Close) => {}
+            (Err(error), _) => self.fails(error),
+        }
+    }
+
+    /// Logs where a failure ends, and [`State::fails`] where it starts: a line for each record would be a flood of its own.
+    fn works(&self) {
+        if self.fails.swap(false, Ordering::Relaxed) {
+            *self.failing() = None;
+            let failures = self.failed.load(Ordering::Relaxed);
+            tracing::info!(sink = self.name, failures, "audit sink works again");
+        }
+    }
+
+    fn fails(&self, error: &AuditError) {
+        if !self.fails.swap(true, Ordering::Relaxed) {
+            tracing::error!(sink = self.name, %error, "audit sink fails");
+        }
+        *self.failing() = Some(error.clone());
+    }
+
+    /// Why the next record may not be taken, if that is to be feared.
+    fn trouble(&self) -> Option<AuditError> {
+        self.failing().clone().or_else(|| self.stalls.load(Ordering::Relaxed).then(|| self.stalled()))
     }
 
     fn status(&self, mode: Mode) -> SinkStatus {
@@ -287,7 +321,7 @@ impl State {
             mode: mode.as_str(),
             recorded: self.recorded.load(Ordering::Relaxed),
             failures: self.failed.load(Ordering::Relaxed),
-            failing: self.failing().as_ref().map(ToString::to_string),
+            failing: self.trouble().as_ref().map(ToString::to_string),
         }
     }
 

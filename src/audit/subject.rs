@@ -38,11 +38,21 @@ impl SubjectKey {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, secret)))
     }
 
+    /// What tells this key from another, and nothing about it.
+    pub fn id(&self) -> String {
+        // No principal has this text: each has a type.
+        self.tag(b"id")
+    }
+
     /// What stands for `principal`: its type, which is of no person, and the hash of all of it.
     pub(super) fn hash(&self, principal: &str) -> String {
         let kind = principal.split_once("::\"").map_or("", |(kind, _)| kind);
-        let tag = hmac::sign(&self.0, principal.as_bytes());
-        format!("{kind}::\"hmac:{}\"", hex(tag.as_ref().get(..HASH_BYTES).unwrap_or_default()))
+        format!("{kind}::\"hmac:{}\"", self.tag(principal.as_bytes()))
+    }
+
+    fn tag(&self, message: &[u8]) -> String {
+        let tag = hmac::sign(&self.0, message);
+        hex(tag.as_ref().get(..HASH_BYTES).unwrap_or_default())
     }
 }
 

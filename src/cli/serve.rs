@@ -270,6 +270,7 @@ fn admin_state(live: &Arc<Live>, audit: &Arc<Audit>, metrics: &Arc<Metrics>, rea
             issuers,
             last_reload_failure: live.failure(),
             restart_needed: live.restart_needed(),
+            records: audit.takes_records(),
             audit: audit.sinks(),
         }
     };

@@ -64,7 +64,7 @@ impl Direct {
     pub(super) fn append(&self, body: &Body, now: UnixTime, state: &Arc<State>) -> Receipt {
         let mut guarded = self.lock();
         let outcome = guarded.writer.append(body, now);
-        state.note(&outcome, true);
+        state.note(&outcome);
         match (outcome, &guarded.batch) {
             (Err(error), _) => Receipt::Refused(error),
             (Ok(()), None) => Receipt::Taken,
@@ -100,8 +100,9 @@ impl Direct {
                 Ok(None) => Ok(()),
                 Err(error) => Err(error),
             };
+            state.moved();
             if outcome.is_err() {
-                state.note(&outcome, true);
+                state.note(&outcome);
             }
             if let Some(batch) = batch {
                 batch.send_replace(Some(outcome));

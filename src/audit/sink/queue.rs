@@ -42,8 +42,8 @@ impl Queue {
                 match job {
                     Job::Record(body, now, waiting) => {
                         let outcome = writer.append(&body, now);
-                        state.note(&outcome, true);
-                        state.stalls.store(false, Ordering::Relaxed);
+                        state.note(&outcome);
+                        state.moved();
                         if let Some(waiting) = waiting {
                             // Nobody may be waiting any more.
                             let _ = waiting.send(outcome);
@@ -51,7 +51,7 @@ impl Queue {
                     }
                     Job::Task(task, now) => {
                         let outcome = task.run(&mut writer, now);
-                        state.note(&outcome, false);
+                        state.did(task, &outcome);
                     }
                 }
             }
@@ -76,7 +76,7 @@ impl Queue {
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 let error = state.stalled();
-                state.note(&Err(error.clone()), true);
+                state.note(&Err(error.clone()));
                 if counts { Receipt::Refused(error) } else { Receipt::Unasked }
             }
         }

@@ -68,6 +68,7 @@ fn a_stalled_output_denies_once_it_is_known_and_works_again_when_it_is_read() {
         }
     }
     assert!(refused > 5_000, "{refused}");
+    assert!(!sink.works() && sink.status().failing == Some(stalled.to_string()));
     assert!(failures.get() > 0, "the queue was never full");
     let (send, text) = channel();
     std::thread::spawn(move || {
@@ -80,6 +81,7 @@ fn a_stalled_output_denies_once_it_is_known_and_works_again_when_it_is_read() {
         assert!(std::time::Instant::now() < deadline, "it never works again");
         std::thread::yield_now();
     }
+    assert!(sink.works());
     drop(sink);
     let text = text.recv_timeout(PATIENCE).unwrap();
     let mut verifier = Verifier::new(None);
@@ -158,6 +160,51 @@ fn a_flush_that_fails_denies_those_who_wait_and_its_file_is_written_no_more() {
     assert_eq!(lines(&path)[0]["cause"], "failed");
     drop(audit);
     assert_eq!(whole(&path, "unflushed").len(), 3);
+}
+
+/// Nobody sends requests to a process that is not ready: it has to find out by itself that it is again.
+#[test]
+fn a_trail_that_takes_no_records_finds_out_that_it_does_again() {
+    let full = |fake: &FakeDisk, is: bool| *fake.full.lock().unwrap() = is;
+    let unflushable = |fake: &FakeDisk, is: bool| *fake.unflushable.lock().unwrap() = is;
+    type Trouble<'a> = &'a dyn Fn(&FakeDisk, bool);
+    let troubles: [(Mode, Trouble<'_>); 3] =
+        [(Mode::Strict, &full), (Mode::Durable, &full), (Mode::Durable, &unflushable)];
+    for (mode, trouble) in troubles {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Arc::new(FakeDisk::default());
+        let disk: Arc<dyn Disk> = fake.clone();
+        let path = folder.path().join("audit.jsonl");
+        let file = FileSettings { path, mode, rotation: Rotation::default() };
+        let audit =
+            Audit::open_on(&disk, &AuditSettings { file: Some(file), ..AuditSettings::default() }, NOW).unwrap();
+        assert!(audit.takes_records());
+        trouble(&fake, true);
+        let decided = runtime().block_on(audit.record(&typical(&audit.next_id()), ()));
+        assert!(decided.is_err() && !audit.takes_records());
+        if *fake.full.lock().unwrap() {
+            audit.tick(NOW);
+            assert!(!audit.takes_records(), "it was looked at, and is as full as before");
+        }
+        trouble(&fake, false);
+        audit.tick(NOW);
+        assert!(audit.takes_records());
+        assert_eq!(audit.sinks()[0].failing, None);
+        runtime().block_on(audit.record(&typical(&audit.next_id()), ())).map(Recorded::into_inner).unwrap();
+    }
+    // What nobody waits for is no reason not to be asked.
+    let (sink, reader, _failures) = piped(Mode::BestEffort);
+    drop(reader);
+    let mut audit =
+        Audit::open(&AuditSettings { stdout: Some(Mode::BestEffort), ..AuditSettings::default() }, NOW).unwrap();
+    audit.sinks = vec![sink];
+    write(&audit);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while audit.sinks()[0].failing.is_none() {
+        assert!(std::time::Instant::now() < deadline, "a closed pipe takes records");
+        std::thread::yield_now();
+    }
+    assert!(audit.takes_records());
 }
 
 /// What is pending of a reply that nobody waits for any more is recorded all the same.
