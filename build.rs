@@ -8,6 +8,9 @@ use tonic_build::manual::{Method, Service};
 
 const ROOT: &str = "envoy/service/auth/v3/external_auth.proto";
 
+/// What logs are exported with; over HTTP, so there is no service of it.
+const OTLP: &str = "opentelemetry/proto/collector/logs/v1/logs_service.proto";
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
@@ -17,6 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
 
     prost_build::Config::new().bytes(["."]).include_file("messages.rs").compile_fds(compiler.file_descriptor_set())?;
+
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(true).open_file(OTLP)?;
+    prost_build::Config::new().include_file("otlp.rs").compile_fds(compiler.file_descriptor_set())?;
 
     // By hand, because the request type is not a protobuf message: whatever bytes come are handed to the service.
     let check = Method::builder()

@@ -2,6 +2,7 @@
 # Makes .tools/: what the end-to-end suite and the demo need, and nothing of it anywhere else on the machine.
 #   .tools/envoy  the real Envoy          .tools/mcp1  the MCP SDK of the handshake era
 #   .tools/mcp2   the MCP SDK that speaks 2026-07-28, and the suite's own Python
+#   .tools/otlp   the published definitions of OTLP, and a collector
 #   .tools/node   an authorization server, and the MCP SDK of both generations in TypeScript
 #   scripts/tools.sh [PART…]     all of them, or these
 # Needs python3.11 with pip, and for `node` Node.js 20 or later with npm. Versions are pinned in e2e/requirements-*.txt and
@@ -43,10 +44,10 @@ make_node() {
 }
 
 parts=("$@")
-if [[ $# -eq 0 ]]; then parts=(envoy mcp1 mcp2 node); fi
+if [[ $# -eq 0 ]]; then parts=(envoy mcp1 mcp2 otlp node); fi
 for part in "${parts[@]}"; do
     case $part in
-        envoy | mcp1 | mcp2) make_venv "$part" ;;
+        envoy | mcp1 | mcp2 | otlp) make_venv "$part" ;;
         node) make_node ;;
         *) echo "tools: no such part: $part" >&2; exit 1 ;;
     esac

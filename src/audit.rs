@@ -10,9 +10,12 @@ mod chain;
 mod checkpoint;
 mod copy;
 mod disk;
+mod error;
 mod file;
 mod flood;
+mod ledger;
 mod line;
+mod otlp;
 mod reader;
 mod record;
 mod sink;
@@ -30,15 +33,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::hmac;
+use futures_util::future::join_all;
 use prometheus_client::metrics::counter::Counter;
-use rustix::io::Errno;
-use thiserror::Error;
 
 use crate::context::UnixTime;
 
 pub use self::checkpoint::{CheckpointKeyError, CheckpointSettings, PublicKey, Signer};
+pub use self::error::AuditError;
 pub(crate) use self::line::hex;
 pub(crate) use self::line::timestamp;
+pub use self::otlp::{ExportError, OtlpAccess, OtlpHeaders, OtlpHeadersError, OtlpRoots, OtlpRootsError, OtlpSettings};
 pub use self::reader::{Count, Filter, Stats, readable};
 pub use self::record::Latency;
 pub use self::record::Record;
@@ -52,10 +56,13 @@ pub use self::subject::{SubjectKey, SubjectKeyError};
 pub use self::verify::{Fault, Finding, Verified, Verifier};
 pub use self::writer::Rotation;
 
+use self::chain::Chain;
 use self::copy::Checkpoints;
 use self::disk::{Disk, System};
 use self::flood::Flood;
+use self::ledger::Ledger;
 use self::line::{Body, Line};
+use self::otlp::Collector;
 use self::sink::{Receipt, Sink};
 use self::writer::Writer;
 
@@ -72,6 +79,8 @@ pub struct AuditSettings {
     pub file: Option<FileSettings>,
     /// Standard output.
     pub stdout: Option<Mode>,
+    /// A collector.
+    pub otlp: Option<OtlpSettings>,
     /// When the chains are signed, and with what.
     pub checkpoints: Option<CheckpointSettings>,
     /// What principals are hashed with; without it they are named.
@@ -113,69 +122,6 @@ pub struct DecisionId(String);
 #[must_use = "the decision inside has not been answered yet"]
 pub struct Recorded<T>(T);
 
-/// Why a record was not written, or the trail not opened.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum AuditError {
-    /// The sink cannot be opened.
-    #[error("cannot open the audit sink `{sink}`: {cause}")]
-    Open {
-        /// The path, or `stdout`.
-        sink: String,
-        /// What the system said.
-        cause: Errno,
-    },
-    /// Another process has the file: two writers would make one trail of two.
-    #[error("the audit file `{path}` is being written by another process", path = path.display())]
-    Locked {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file ends in something that is no line of records.
-    #[error("the file `{path}` is not an audit file: it does not end in lines", path = path.display())]
-    NoTrail {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Nowhere to record to.
-    #[error("no audit sink is configured")]
-    NoSink,
-    /// The system gave no random bytes for the id of this process.
-    #[error("the system gives no random bytes")]
-    Random,
-    /// The record was refused whole.
-    #[error("cannot write to the audit sink `{sink}`: {cause}")]
-    Write {
-        /// The path, or `stdout`.
-        sink: String,
-        /// What the system said.
-        cause: Errno,
-    },
-    /// Only the start of the record was taken.
-    #[error("the audit sink `{sink}` took {written} of {length} bytes")]
-    Short {
-        /// The path, or `stdout`.
-        sink: String,
-        /// Bytes taken.
-        written: usize,
-        /// Bytes of the record.
-        length: usize,
-    },
-    /// The record may be lost when the machine stops.
-    #[error("cannot flush the audit sink `{sink}` to the disk: {cause}")]
-    Sync {
-        /// The path.
-        sink: String,
-        /// What the system said.
-        cause: Errno,
-    },
-    /// The sink does not take records, or not in time.
-    #[error("the audit sink `{sink}` does not keep up")]
-    Stalled {
-        /// The path, or `stdout`.
-        sink: String,
-    },
-}
-
 thread_local! {
     /// The text of the record at hand: made outside the lock, without a new buffer for each.
     static BODY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -209,12 +155,19 @@ impl Audit {
             let writer = writer.with(*rotation, signed, *mode == Mode::Durable);
             sinks.push(Sink::new(writer, *mode, false, disk, &settings.failures));
             // The second place is for one chain.
-            checkpoints = checkpoints.map(|settings| CheckpointSettings { copy: None, ..settings });
+            checkpoints = checkpoints.map(CheckpointSettings::without_copy);
         }
         if let Some(mode) = settings.stdout {
-            let signed = checkpoints.map(|settings| Checkpoints::new(settings, disk, now));
+            let signed = checkpoints.as_ref().map(|settings| Checkpoints::new(settings.clone(), disk, now));
             let writer = Writer::stdout(boot.clone(), now)?.with(Rotation::default(), signed, false);
             sinks.push(Sink::new(writer, mode, true, disk, &settings.failures));
+            checkpoints = checkpoints.map(CheckpointSettings::without_copy);
+        }
+        if let Some(otlp) = &settings.otlp {
+            let collector = Collector::new(otlp, boot.clone())?;
+            let mut ledger = Ledger::new(boot.clone(), Chain::START, 0);
+            ledger.checkpoints = checkpoints.map(|settings| Checkpoints::new(settings, disk, now));
+            sinks.push(Sink::exporting(collector, ledger, otlp.mode, &settings.failures)?);
         }
         if sinks.is_empty() {
             return Err(AuditError::NoSink);
@@ -245,7 +198,7 @@ impl Audit {
     }
 
     /// Records the decision, and only then gives it back for its reply. It waits for as long as a sink's mode says; without
-    /// `durable` and standard output, not at all.
+    /// `durable`, standard output and a collector, not at all.
     ///
     /// # Errors
     /// [`AuditError`] if no sink took it; the decision is gone, and the caller is told `audit_unavailable`.
@@ -314,8 +267,9 @@ impl Audit {
     async fn settled(&self, receipts: Vec<Receipt>) -> Result<(), AuditError> {
         let mut settled = Ok(());
         let mut taken = false;
-        for receipt in receipts {
-            match receipt.outcome().await {
+        // At once: one that stalls does not keep those behind it from being waited for.
+        for outcome in join_all(receipts.into_iter().map(Receipt::outcome)).await {
+            match outcome {
                 Some(Ok(())) => taken = true,
                 Some(Err(error)) => settled = Err(error),
                 None => {}

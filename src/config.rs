@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-pub use audit::{AuditConfig, AuditFile, CheckpointConfig};
+pub use audit::{AuditConfig, AuditFile, CheckpointConfig, OtlpConfig};
 pub use cases::{Case, CaseRequest, Expected, Known, Wanted, cases};
 pub use introspection::{CredentialConfig, IntrospectionConfig};
 pub use issuer::{IssuerConfig, KeySource};
@@ -104,6 +104,7 @@ impl Config {
         let spanned = servers
             .chain(audit.file.iter_mut().map(|file| &mut file.path))
             .chain(checkpoints)
+            .chain(audit.otlp.iter_mut().flat_map(|otlp| otlp.headers_file.iter_mut().chain(&mut otlp.ca_file)))
             .chain(&mut audit.subject_key_file)
             .chain(&mut self.revocations)
             .chain([&mut self.policies])

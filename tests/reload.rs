@@ -557,14 +557,15 @@ fn what_needs_a_restart_is_told() {
     for (key, line) in [
         ("audit.checkpoints.key_file", "  checkpoints: {key_file: key.pem}"),
         ("audit.subject_key_file", "  subject_key_file: subject.key"),
+        ("audit.otlp.headers_file", "  otlp: {endpoint: 'http://127.0.0.1:4318', headers_file: subject.key}"),
     ] {
         let files = Files::new();
         keys(&files);
-        files.write("subject.key", "one long secret of somebody");
+        files.write("subject.key", "x-key: one long secret of somebody");
         files.write("toolgate.yaml", &CONFIG.replacen("audit:\n", &format!("audit:\n{line}\n"), 1));
         let gated = Gated::over(files, "toolgate.yaml");
         keys(&gated.files);
-        gated.files.write("subject.key", "another long secret of somebody");
+        gated.files.write("subject.key", "x-key: another long secret of somebody");
         gated.gate.live.reload(Trigger::Files);
         assert_eq!(gated.gate.live.restart_needed(), [key]);
     }

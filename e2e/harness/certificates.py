@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def self_signed(host: str, stem: Path) -> tuple[Path, Path]:
-    """A certificate for a host and its key, `<stem>.crt` and `<stem>.key`: whoever trusts the one trusts the place."""
+def self_signed(host: str, stem: Path, *, authority: bool = True) -> tuple[Path, Path]:
+    """A certificate for a host and its key, `<stem>.crt` and `<stem>.key`: whoever trusts the one trusts the place. Some take
+    an authority's for no server's."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.datetime.now(datetime.UTC)
@@ -25,7 +26,7 @@ def self_signed(host: str, stem: Path) -> tuple[Path, Path]:
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=0 if authority else None), critical=True)
         .sign(key, hashes.SHA256())
     )
     files = stem.with_suffix(".crt"), stem.with_suffix(".key")

@@ -111,8 +111,8 @@ def render_toolgate(
     file = target / config
     settings = yaml.safe_load(file.read_text())
     settings["listen"] = {"grpc": f"127.0.0.1:{grpc}", "admin": f"127.0.0.1:{admin}"}
-    adapt(settings)
     settings["audit"] = {"file": {"path": "audit.jsonl"}}
+    adapt(settings)
     file.write_text(yaml.safe_dump(settings, sort_keys=False))
     return file
 

@@ -29,8 +29,16 @@ def envoy() -> Path:
     return found[0]
 
 
+def collector() -> Path:
+    """The collector's binary inside its wheel."""
+    found = sorted((TOOLS / "otlp").glob("lib/python*/site-packages/rotel/rotel-agent"))
+    if not found:
+        raise FileNotFoundError(f"no collector in {TOOLS}: run scripts/tools.sh")
+    return found[0]
+
+
 def python(generation: str) -> Path:
-    """The interpreter with one generation of the MCP SDK: `mcp1` or `mcp2`."""
+    """The interpreter with one generation of the MCP SDK, `mcp1` or `mcp2`, or with the definitions of `otlp`."""
     return TOOLS / generation / "bin/python"
 
 

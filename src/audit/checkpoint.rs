@@ -55,6 +55,13 @@ pub enum CheckpointKeyError {
     Key,
 }
 
+impl CheckpointSettings {
+    /// The same for another sink: the second place is for one chain.
+    pub(super) fn without_copy(self) -> Self {
+        Self { copy: None, ..self }
+    }
+}
+
 impl Signer {
     /// Reads a private key: PKCS #8 in PEM (RFC 5958, RFC 7468), as `openssl genpkey -algorithm ed25519` makes it.
     ///

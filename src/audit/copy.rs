@@ -40,9 +40,9 @@ impl Checkpoints {
         Self { settings, copy, records: 0, at: now }
     }
 
-    /// Whether the next record is to be followed by one.
-    pub(super) fn is_full(&self) -> bool {
-        self.records + 1 >= self.settings.records
+    /// Whether `records` more are to be followed by one.
+    pub(super) fn is_full_with(&self, records: u64) -> bool {
+        self.records + records >= self.settings.records
     }
 
     /// Whether there are records without one for too long.

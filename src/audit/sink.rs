@@ -1,10 +1,11 @@
 //! A place that records go to, and what a reply waits for there.
 //!
 //! A file takes a record at once, in the thread of the request: that is cheaper than waking another. For `durable` a thread
-//! of its own flushes what came in the meantime, all at once. Standard output, and whatever is `best_effort`, has a queue and
-//! a thread that empties it, since nobody knows how long the other side takes.
+//! of its own flushes what came in the meantime, all at once. Standard output, a collector, and whatever is `best_effort`, has a
+//! queue and a thread that empties it, since nobody knows how long the other side takes.
 
 mod direct;
+mod export;
 mod queue;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,7 +19,9 @@ use tokio::sync::{oneshot, watch};
 
 use crate::audit::AuditError;
 use crate::audit::disk::Disk;
+use crate::audit::ledger::Ledger;
 use crate::audit::line::Body;
+use crate::audit::otlp::Collector;
 use crate::audit::sink::direct::Direct;
 use crate::audit::sink::queue::Queue;
 use crate::audit::writer::Writer;
@@ -33,7 +36,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(2);
 /// What a reply waits for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// The system has the record: it survives the end of the process.
+    /// The system or the collector has the record: it survives the end of the process.
     #[default]
     Strict,
     /// The disk has it: it survives the end of the machine.
@@ -45,7 +48,7 @@ pub enum Mode {
 /// A sink as `/status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SinkStatus {
-    /// The path, or `stdout`.
+    /// The path, `stdout`, or the URL of a collector.
     pub sink: String,
     /// What a reply waits for.
     pub mode: &'static str,
@@ -126,12 +129,27 @@ impl Sink {
     pub(super) fn new(writer: Writer, mode: Mode, queued: bool, disk: &Arc<dyn Disk>, failures: &Counter) -> Self {
         let state = Arc::new(State::new(writer.name(), failures.clone()));
         let way = if queued || mode == Mode::BestEffort {
-            Way::Queued(Queue::start(writer, state.clone()))
+            Way::Queued(Queue::writing(writer, state.clone()))
         } else {
             let (direct, ended) = Direct::start(writer, mode == Mode::Durable, disk, &state);
             Way::Direct(direct, ended.map(Mutex::new))
         };
         Self { mode, state, way }
+    }
+
+    /// A sink of what is sent to `collector`.
+    ///
+    /// # Errors
+    /// [`AuditError::Open`] if the system has not what that needs.
+    pub(super) fn exporting(
+        collector: Collector,
+        ledger: Ledger,
+        mode: Mode,
+        failures: &Counter,
+    ) -> Result<Self, AuditError> {
+        let state = Arc::new(State::new(collector.name().to_owned(), failures.clone()));
+        let queue = export::start(collector, ledger, state.clone())?;
+        Ok(Self { mode, state, way: Way::Queued(queue) })
     }
 
     /// Whether an allow may rest on this sink alone.

@@ -1,4 +1,5 @@
 mod faults;
+mod otlp;
 mod rotation;
 mod sinks;
 mod verify;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rustix::io::Errno;
 use serde_json::Value;
 
 use super::line::{LINE_LIMIT, STRING_LIMIT};

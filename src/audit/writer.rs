@@ -1,4 +1,4 @@
-//! One place that records go to, and the chain that they form there.
+//! One place that lines are written to, as they are put together by the [`Ledger`] of its chain.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
@@ -12,8 +12,9 @@ use crate::audit::chain::Chain;
 use crate::audit::copy::Checkpoints;
 use crate::audit::disk::Disk;
 use crate::audit::file::{Fate, File, Found, predecessor};
+use crate::audit::ledger::Ledger;
 use crate::audit::line::Body;
-use crate::audit::record::{Cause, Opened, closed, lost};
+use crate::audit::record::{Cause, Opened, closed};
 use crate::context::UnixTime;
 
 /// When a file is put aside for a new one.
@@ -31,17 +32,11 @@ const ROTATION_PAUSE_MS: i64 = 1_000;
 /// How often a record is written again after a file was deleted under it, or left unended by somebody else.
 const ATTEMPTS: usize = 3;
 
-/// A place, and where the chain in it ends.
+/// A place, and the chain in it.
 #[derive(Debug)]
 pub(super) struct Writer {
-    boot: Arc<str>,
     target: Target,
-    chain: Chain,
-    /// What is to be told before the next record.
-    opened: Option<Opened>,
-    /// Records that are missing here and not told yet.
-    lost: u64,
-    checkpoints: Option<Checkpoints>,
+    ledger: Ledger,
     rotation: Rotation,
     /// Since when the file is written, and until when it is not put aside.
     since: UnixTime,
@@ -50,7 +45,6 @@ pub(super) struct Writer {
     durable: bool,
     /// A file that was put aside could not be flushed: what waits for it has failed.
     unflushed: Option<AuditError>,
-    frame: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -62,14 +56,6 @@ enum Target {
         /// The last thing in it is not a line feed.
         torn: bool,
     },
-}
-
-/// Lines that are not written yet, and where the chain ends behind them.
-struct Draft {
-    frame: Vec<u8>,
-    chain: Chain,
-    /// Where in `frame` the checkpoint starts, if there is one.
-    signed: Option<usize>,
 }
 
 impl Writer {
@@ -102,23 +88,18 @@ impl Writer {
 
     fn new(target: Target, chain: Chain, boot: Arc<str>, torn: usize, now: UnixTime) -> Self {
         Self {
-            boot,
             target,
-            chain,
-            opened: Some(Opened { cause: Cause::Start, torn }),
-            lost: 0,
-            checkpoints: None,
+            ledger: Ledger::new(boot, chain, torn),
             rotation: Rotation::default(),
             since: now,
             paused_until: now,
             durable: false,
             unflushed: None,
-            frame: Vec::new(),
         }
     }
 
     pub(super) fn with(mut self, rotation: Rotation, checkpoints: Option<Checkpoints>, durable: bool) -> Self {
-        (self.rotation, self.checkpoints, self.durable) = (rotation, checkpoints, durable);
+        (self.rotation, self.ledger.checkpoints, self.durable) = (rotation, checkpoints, durable);
         self
     }
 
@@ -132,17 +113,17 @@ impl Writer {
     /// [`AuditError`]; then it is missing here, which the next one tells.
     pub(super) fn append(&mut self, body: &Body, now: UnixTime) -> Result<(), AuditError> {
         self.make_room(body, now);
-        let due = self.checkpoints.as_ref().is_some_and(Checkpoints::is_full);
+        let due = self.ledger.is_full_with(1);
         let written = self.write(Some(body), due, now);
         if written.is_err() {
-            self.lost += 1;
+            self.ledger.lost += 1;
         }
         written
     }
 
     /// Notes that records were dropped on the way here.
     pub(super) fn dropped(&mut self, count: u64) {
-        self.lost += count;
+        self.ledger.lost += count;
     }
 
     /// Does what time asks for, a few times each second: finds the file again, puts it aside, signs, tells of losses.
@@ -160,8 +141,8 @@ impl Writer {
                 self.rotate(Cause::Rotated, now)?;
             }
         }
-        let due = self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.is_late(now));
-        if due || self.lost > 0 { self.write(None, due, now) } else { Ok(()) }
+        let due = self.ledger.is_late(now);
+        if due || self.ledger.lost > 0 { self.write(None, due, now) } else { Ok(()) }
     }
 
     /// Opens the file by its name, if that stands for another by now.
@@ -180,7 +161,7 @@ impl Writer {
     /// # Errors
     /// [`AuditError`].
     pub(super) fn close(&mut self, now: UnixTime) -> Result<(), AuditError> {
-        if self.opened.is_some_and(|opened| opened.cause == Cause::Start) {
+        if self.ledger.is_unused() {
             return Ok(());
         }
         self.write(Some(&closed(now)), true, now)?;
@@ -244,7 +225,7 @@ impl Writer {
             self.write(Some(&closed(now)), true, now)?;
         }
         let Target::File(file) = &self.target else { return Ok(()) };
-        let found = file.rotated(self.chain.next.saturating_sub(1))?;
+        let found = file.rotated(self.ledger.last())?;
         self.replace(found, cause, now)
     }
 
@@ -269,7 +250,7 @@ impl Writer {
             }
         }
         self.target = Target::File(new);
-        self.opened = Some(Opened { cause, torn });
+        self.ledger.opened = Some(Opened { cause, torn });
         self.since = now;
         Ok(())
     }
@@ -277,23 +258,23 @@ impl Writer {
     /// Writes `body` and what goes with it; again where the file was taken from under it.
     fn write(&mut self, body: Option<&Body>, sign: bool, now: UnixTime) -> Result<(), AuditError> {
         for _ in 0..ATTEMPTS {
-            let draft = self.draft(body, sign, now);
+            let draft = self.ledger.draft(body, sign, now, self.length());
             match self.target.put(&draft.frame) {
                 Ok(Fate::Deleted) => {
-                    self.frame = draft.frame;
+                    self.ledger.abandon(draft);
                     self.reopen(Cause::Deleted, now)?;
                 }
-                Ok(Fate::Again) => self.frame = draft.frame,
+                Ok(Fate::Again) => self.ledger.abandon(draft),
                 Ok(fate @ (Fate::Whole | Fate::Resized)) => {
-                    self.settle(draft, now);
+                    self.ledger.settle(draft, now);
                     if fate == Fate::Resized {
                         tracing::error!(sink = self.name(), "somebody else writes the audit file or cuts it");
-                        self.opened = Some(Opened { cause: Cause::Resized, torn: 0 });
+                        self.ledger.opened = Some(Opened { cause: Cause::Resized, torn: 0 });
                     }
                     return Ok(());
                 }
                 Err(error) => {
-                    self.frame = draft.frame;
+                    self.ledger.abandon(draft);
                     return Err(error);
                 }
             }
@@ -303,40 +284,10 @@ impl Writer {
 
     /// Writes into the file as it is, whatever becomes of it.
     fn put_only(&mut self, body: &Body, now: UnixTime) -> Result<(), AuditError> {
-        let draft = self.draft(Some(body), true, now);
+        let draft = self.ledger.draft(Some(body), true, now, self.length());
         self.target.put(&draft.frame)?;
-        self.settle(draft, now);
+        self.ledger.settle(draft, now);
         Ok(())
-    }
-
-    fn draft(&mut self, body: Option<&Body>, sign: bool, now: UnixTime) -> Draft {
-        let mut draft = Draft { frame: std::mem::take(&mut self.frame), chain: self.chain, signed: None };
-        draft.frame.clear();
-        let told =
-            [self.opened.map(|opened| opened.body(now, self.length())), (self.lost > 0).then(|| lost(now, self.lost))];
-        for body in told.iter().flatten().chain(body) {
-            draft.chain.extend(&mut draft.frame, &self.boot, body, None);
-        }
-        if let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| sign) {
-            draft.signed = Some(draft.frame.len());
-            let (body, signer) = checkpoints.next(now);
-            draft.chain.extend(&mut draft.frame, &self.boot, &body, Some(signer));
-        }
-        draft
-    }
-
-    fn settle(&mut self, draft: Draft, now: UnixTime) {
-        let Draft { frame, chain, signed } = draft;
-        if let Some(checkpoints) = &mut self.checkpoints {
-            match signed {
-                Some(start) => checkpoints.signed(frame.get(start..).unwrap_or_default(), now),
-                None => checkpoints.unsigned(chain.next - self.chain.next, now),
-            }
-        }
-        self.chain = chain;
-        self.opened = None;
-        self.lost = 0;
-        self.frame = frame;
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use super::{ConfigFile, Exit, color, refused};
 use crate::admin;
 use crate::admin::{AdminState, IssuerStatus, Loaded as LoadedCounts, Readiness, StatusReport};
-use crate::audit::{Audit, AuditSettings, CheckpointSettings, FileSettings};
+use crate::audit::{Audit, AuditSettings, CheckpointSettings, FileSettings, OtlpSettings};
 use crate::clock::Clock;
 use crate::config::Listen;
 use crate::envoy::check::{Check, Gate};
@@ -172,6 +172,11 @@ fn open_audit(loaded: &Loaded, metrics: &Metrics, clock: &Clock) -> Result<Audit
         mode: file.mode,
         rotation: file.rotation,
     });
+    let otlp = config.otlp.as_ref().map(|otlp| OtlpSettings {
+        endpoint: otlp.endpoint.clone(),
+        mode: otlp.mode,
+        access: loaded.otlp_access.clone(),
+    });
     let checkpoints = config.checkpoints.as_ref().zip(loaded.audit_key.clone());
     let checkpoints = checkpoints.map(|(config, signer)| CheckpointSettings {
         signer,
@@ -182,6 +187,7 @@ fn open_audit(loaded: &Loaded, metrics: &Metrics, clock: &Clock) -> Result<Audit
     let settings = AuditSettings {
         file,
         stdout: config.stdout,
+        otlp,
         checkpoints,
         subject_key: loaded.subject_key.clone(),
         unauthenticated_rate: Some(config.unauthenticated_rate),

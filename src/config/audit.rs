@@ -4,18 +4,22 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::Url;
+
 use super::reader::{Fault, Field, Section};
-use super::values::{KIB, MIB, Millis};
+use super::values::{self, KIB, MIB, Millis, Plain};
 use super::{Spanned, limits, path};
 use crate::audit::{Mode, Rotation};
 
-/// Where decisions are recorded; at least one of the two sinks.
+/// Where decisions are recorded; at least one of the three sinks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditConfig {
     /// A file of JSON lines.
     pub file: Option<AuditFile>,
     /// The standard output.
     pub stdout: Option<Mode>,
+    /// A collector of logs.
+    pub otlp: Option<OtlpConfig>,
     /// Signatures in the chain.
     pub checkpoints: Option<CheckpointConfig>,
     /// The key of the hashes that stand for principals; without it they are named.
@@ -33,6 +37,19 @@ pub struct AuditFile {
     pub mode: Mode,
     /// When it is put aside for a new one.
     pub rotation: Rotation,
+}
+
+/// A collector that records are exported to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtlpConfig {
+    /// Where it takes logs, with the path.
+    pub endpoint: Url,
+    /// What a reply waits for.
+    pub mode: Mode,
+    /// Headers for each request.
+    pub headers_file: Option<Spanned<PathBuf>>,
+    /// Who vouches for its certificate; without it, whom the system trusts.
+    pub ca_file: Option<Spanned<PathBuf>>,
 }
 
 /// When and with what the chain is signed.
@@ -68,21 +85,22 @@ const MODES: [(&str, Mode); 3] =
     [("strict", Mode::Strict), ("durable", Mode::Durable), ("best_effort", Mode::BestEffort)];
 
 pub(super) fn audit(section: &mut Section<'_, '_>) -> Option<AuditConfig> {
-    if section.present(&["file", "stdout"]).is_empty() {
+    if section.present(&["file", "stdout", "otlp"]).is_empty() {
         // What cannot be recorded is denied, so without a place to record nothing would ever be allowed.
         section.report(Fault::new(
             "names no place to record decisions",
-            "add `file: {path: audit.jsonl}` or `stdout: {}`",
+            "add `file: {path: audit.jsonl}`, `stdout: {}` or `otlp: {endpoint: …}`",
         ));
     }
     let file = section.optional("file", |field| field.section(file));
     let stdout = section.optional("stdout", |field| field.section(stdout));
+    let otlp = section.optional("otlp", |field| field.section(otlp));
     let checkpoints = section.optional("checkpoints", |field| field.section(checkpoints));
     let subject_key_file = section.optional("subject_key_file", path);
     let rate = section
         .optional("unauthenticated_rate", |field| limits::count(field, UNAUTHENTICATED))
         .unwrap_or(DEFAULT_UNAUTHENTICATED);
-    Some(AuditConfig { file, stdout, checkpoints, subject_key_file, unauthenticated_rate: number(rate) })
+    Some(AuditConfig { file, stdout, otlp, checkpoints, subject_key_file, unauthenticated_rate: number(rate) })
 }
 
 fn file(section: &mut Section<'_, '_>) -> Option<AuditFile> {
@@ -102,14 +120,46 @@ fn rotation(section: &mut Section<'_, '_>) -> Option<Rotation> {
 }
 
 fn stdout(section: &mut Section<'_, '_>) -> Option<Mode> {
-    section.optional("mode", stdout_mode).or(Some(Mode::Strict))
+    let why = "standard output is no disk";
+    section.optional("mode", |field| diskless(field, why)).or(Some(Mode::Strict))
 }
 
-fn stdout_mode(field: &Field<'_>) -> Option<Mode> {
+fn otlp(section: &mut Section<'_, '_>) -> Option<OtlpConfig> {
+    let endpoint = section.required("endpoint", |field| field.read(endpoint));
+    let why = "a collector does not say what is on its disk";
+    let mode = section.optional("mode", |field| diskless(field, why)).unwrap_or_default();
+    let headers_file = section.optional("headers_file", path);
+    let ca_file = section.optional("ca_file", |field| {
+        let file = path(field)?;
+        if endpoint.as_ref().is_some_and(|endpoint: &Url| endpoint.scheme() == "http") {
+            field.report(Fault::new("has no effect: `endpoint` is http", "write `https://…`, or leave `ca_file` out"));
+        }
+        Some(file)
+    });
+    Some(OtlpConfig { endpoint: endpoint?, mode, headers_file, ca_file })
+}
+
+/// The URL below which a collector takes each signal, and the path of logs (OTLP specification, "Endpoint URLs for OTLP/HTTP").
+fn endpoint(text: &str) -> Result<Url, Fault> {
+    const LOGS: &str = "v1/logs";
+    let mut url = values::absolute(text, Plain::Anywhere)?;
+    if url.query().is_some() {
+        return Err(Fault::new("has a query", "remove everything from `?` on; a key goes into `headers_file`"));
+    }
+    let path = url.path().trim_end_matches('/');
+    if path.ends_with(LOGS) {
+        return Err(Fault::new(format!("ends in `{LOGS}`"), "leave that out: it is added"));
+    }
+    let path = format!("{path}/{LOGS}");
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// A mode of a sink of which nobody knows what is on a disk.
+fn diskless(field: &Field<'_>, why: &str) -> Option<Mode> {
     let mode = field.choice(&MODES)?;
     if mode == Mode::Durable {
-        // Whoever reads it has it, on a disk or not.
-        field.report(Fault::new("cannot be `durable`: standard output is no disk", "write `strict`, or use `file`"));
+        field.report(Fault::new(format!("cannot be `durable`: {why}"), "write `strict`, or use `file`"));
         return None;
     }
     Some(mode)

@@ -51,6 +51,7 @@ revocations: revoked.yaml
 limits: {body: 1MiB, message: 4MiB, depth: 64, nodes: 100000, token: 16KiB}
 audit:
   file: {path: audit.jsonl}
+  otlp: {endpoint: https://logs.example.com, headers_file: otlp.headers, ca_file: ca.pem}
   stdout: {}
 "#;
 
@@ -78,6 +79,23 @@ fn the_audit_trail_is_read() {
         assert_eq!(config.audit.subject_key_file.unwrap().value, Path::new("/etc/s.key"));
         assert_eq!(config.audit.unauthenticated_rate.to_string(), rate);
     }
+}
+
+#[test]
+fn a_collector_is_read() {
+    for (endpoint, rest, url, mode) in [
+        ("http://collector:4318", "", "http://collector:4318/v1/logs", Mode::Strict),
+        ("http://collector:4318/", ", mode: best_effort", "http://collector:4318/v1/logs", Mode::BestEffort),
+        ("https://logs.example.com/otlp/", ", mode: strict", "https://logs.example.com/otlp/v1/logs", Mode::Strict),
+    ] {
+        let audit = format!("audit: {{otlp: {{endpoint: '{endpoint}'{rest}}}}}\n");
+        let otlp = accept(&replaced(SMALLEST, "audit: {stdout: {}}\n", &audit)).audit.otlp.unwrap();
+        assert_eq!((otlp.endpoint.as_str(), otlp.mode), (url, mode));
+        assert_eq!((otlp.headers_file, otlp.ca_file), (None, None));
+    }
+    let otlp = accept(SAMPLE).resolved_from(Path::new("/etc")).audit.otlp.unwrap();
+    assert_eq!(otlp.headers_file.unwrap().value, Path::new("/etc/otlp.headers"));
+    assert_eq!(otlp.ca_file.unwrap().value, Path::new("/etc/ca.pem"));
 }
 
 /// Nothing that has a default.

@@ -127,6 +127,8 @@ pub(super) enum Plain {
     Never,
     /// To a loopback address.
     LoopbackOnly,
+    /// To any address.
+    Anywhere,
 }
 
 /// An absolute URL without user and fragment that the URL standard reads as a person does.
@@ -153,11 +155,12 @@ pub(super) fn absolute(text: &str, plain: Plain) -> Result<Url, Fault> {
         return fault("has a fragment", "remove everything from `#` on");
     }
     match (url.scheme(), plain, is_loopback(&url)) {
-        ("https", ..) | ("http", Plain::LoopbackOnly, true) => Ok(url),
+        ("https", ..) | ("http", Plain::Anywhere, _) | ("http", Plain::LoopbackOnly, true) => Ok(url),
         ("http", Plain::Never, true) => {
             fault("is http", "use https, or set `insecure_http: true` on the issuer to test on this machine")
         }
         ("http", ..) => fault("is http", "use https: plain http is read only to a loopback address"),
+        (scheme, Plain::Anywhere, _) => fault(format!("is {scheme}"), "use https or http"),
         (scheme, ..) => fault(format!("is {scheme}"), "use https"),
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::audit::{Signer, SubjectKey};
+use crate::audit::{OtlpAccess, OtlpHeaders, OtlpRoots, Signer, SubjectKey};
 use crate::config::{Config, CredentialConfig, Spanned};
 use crate::issuer::{Credential, CredentialError};
 use crate::problem::{Problem, Severity, Source};
@@ -84,6 +84,28 @@ pub(super) fn subject_key(reader: &mut FileReader, source: &Source, config: &Con
         reader.problems.push(unusable(source, file, &error, help));
     });
     key.ok()
+}
+
+/// What the collector of the audit trail is called with.
+pub(super) fn otlp_access(reader: &mut FileReader, source: &Source, config: &Config) -> OtlpAccess {
+    let Some(otlp) = &config.audit.otlp else { return OtlpAccess::default() };
+    let headers = otlp.headers_file.as_ref().and_then(|file| {
+        let text = reader.secret(&file.value, (source, file))?;
+        let headers = OtlpHeaders::parse(&text).map_err(|error| {
+            let help = "write a header on each line, such as `authorization: Bearer …`";
+            reader.problems.push(unusable(source, file, &error, help));
+        });
+        headers.ok()
+    });
+    let roots = otlp.ca_file.as_ref().and_then(|file| {
+        let text = reader.secret(&file.value, (source, file))?;
+        let roots = OtlpRoots::parse(&text).map_err(|error| {
+            let help = "write certificates in PEM into it (`BEGIN CERTIFICATE`)";
+            reader.problems.push(unusable(source, file, &error, help));
+        });
+        roots.ok()
+    });
+    OtlpAccess { headers: headers.unwrap_or_default(), roots }
 }
 
 /// What is wrong with a secret's file, told where the configuration names it.

@@ -1,22 +1,25 @@
 //! The parts of the configuration that hold from the start to the end of the process.
 
-use crate::audit::{Signer, SubjectKey};
-use crate::config::Config;
+use crate::audit::{OtlpRoots, Signer, SubjectKey};
+use crate::reload::load::Loaded;
 
 /// The keys that are read at the start alone, and how a configuration has them.
 #[derive(Debug, Clone)]
-pub(super) struct Fixed([(&'static str, String); 6]);
+pub(super) struct Fixed([(&'static str, String); 8]);
 
 impl Fixed {
-    /// As `config` has them, with the keys of the audit trail in the files that it names.
-    pub(super) fn of(config: &Config, audit_key: Option<&Signer>, subject_key: Option<&SubjectKey>) -> Self {
+    /// As `loaded` has them, with what is in the files that `audit` names.
+    pub(super) fn of(loaded: &Loaded) -> Self {
+        let Loaded { config, audit_key, subject_key, otlp_access, .. } = loaded;
         Self([
             ("listen.grpc", format!("{:?}", config.listen.grpc)),
             ("listen.admin", format!("{:?}", config.listen.admin)),
             ("limits.message", format!("{:?}", config.limits.message)),
             ("audit", format!("{:?}", config.audit)),
-            ("audit.checkpoints.key_file", audit_key.map(Signer::id).unwrap_or_default().to_owned()),
-            ("audit.subject_key_file", subject_key.map(SubjectKey::id).unwrap_or_default()),
+            ("audit.checkpoints.key_file", audit_key.as_deref().map(Signer::id).unwrap_or_default().to_owned()),
+            ("audit.subject_key_file", subject_key.as_ref().map(SubjectKey::id).unwrap_or_default()),
+            ("audit.otlp.headers_file", otlp_access.headers.id().to_owned()),
+            ("audit.otlp.ca_file", otlp_access.roots.as_ref().map(OtlpRoots::id).unwrap_or_default().to_owned()),
         ])
     }
 

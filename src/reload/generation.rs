@@ -75,8 +75,8 @@ impl Generation {
         metrics: &Metrics,
         now: UnixTime,
     ) -> Result<Self, IssuerError> {
+        let fixed = Fixed::of(&loaded);
         let Loaded { rules, config, mut keys, mut credentials, hierarchies, folders, .. } = loaded;
-        let fixed = Fixed::of(&config, loaded.audit_key.as_deref(), loaded.subject_key.as_ref());
         let mut issuers = Vec::with_capacity(config.issuers.len());
         for configured in config.issuers {
             let name = configured.rules.name.clone();

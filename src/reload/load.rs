@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cedar_policy::Schema;
 
-use crate::audit::{Signer, SubjectKey};
+use crate::audit::{OtlpAccess, Signer, SubjectKey};
 use crate::config::{Config, IssuerConfig, KeySource, Matching, ServerConfig, parse, revocations};
 use crate::decision::Rules;
 use crate::decision::server::{Server, WELL_KNOWN};
@@ -21,7 +21,7 @@ use crate::policy::parts::Parts;
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
 use crate::problem::{Problem, Source};
-use crate::reload::credentials::{audit_key, check_servers, credentials, nonces, subject_key};
+use crate::reload::credentials::{audit_key, check_servers, credentials, nonces, otlp_access, subject_key};
 use crate::reload::files::{FileReader, Folder, PolicyFolder};
 use crate::reload::gather::Gathered;
 use crate::reload::overlays::overlay;
@@ -43,6 +43,8 @@ pub struct Loaded {
     pub audit_key: Option<Arc<Signer>>,
     /// What principals are hashed with in the audit trail.
     pub subject_key: Option<SubjectKey>,
+    /// What the collector of the audit trail is called with.
+    pub otlp_access: OtlpAccess,
     /// The scope hierarchies, by issuer.
     pub hierarchies: HashMap<String, Arc<ScopeHierarchy>>,
     /// The schema that the policies were checked against.
@@ -87,6 +89,7 @@ pub(super) struct Files {
     nonces: HashMap<String, Nonces>,
     audit_key: Option<Arc<Signer>>,
     subject_key: Option<SubjectKey>,
+    otlp_access: OtlpAccess,
 }
 
 /// Reads everything; `None` if the configuration cannot be made out, so that the other files are not known.
@@ -118,13 +121,26 @@ pub(super) fn read(reader: &mut FileReader, path: &Path) -> Option<Files> {
     let nonces = nonces(reader, &source, &config);
     let audit_key = audit_key(reader, &source, &config);
     let subject_key = subject_key(reader, &source, &config);
-    Some(Files { source, config, keys, credentials, catalogs, policies, revocations, nonces, audit_key, subject_key })
+    let otlp_access = otlp_access(reader, &source, &config);
+    Some(Files {
+        source,
+        config,
+        keys,
+        credentials,
+        catalogs,
+        policies,
+        revocations,
+        nonces,
+        audit_key,
+        subject_key,
+        otlp_access,
+    })
 }
 
 /// Parses and validates everything; `None` if there are problems.
 pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, digest: String) -> Option<Loaded> {
-    let Files { source, config, keys, credentials, catalogs, policies, revocations, nonces, audit_key, subject_key } =
-        files;
+    let Files { source, config, keys, credentials, catalogs, policies, revocations, nonces, .. } = files;
+    let (audit_key, subject_key, otlp_access) = (files.audit_key, files.subject_key, files.otlp_access);
     let revocations = read_revocations(reader, &config, revocations.as_ref());
     let hint = "it must be a JWK set of public keys (RFC 7517 §5)";
     let keys = parse_each(reader, keys, hint, KeySet::parse);
@@ -168,6 +184,7 @@ pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, dige
         credentials,
         audit_key,
         subject_key,
+        otlp_access,
         hierarchies,
         schema: text,
         folders: reader.folders(),

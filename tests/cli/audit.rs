@@ -137,6 +137,25 @@ fn a_key_that_is_none_is_a_problem_of_the_configuration() {
     assert!(ran.stderr.contains("openssl genpkey -algorithm ed25519"), "{}", ran.stderr);
 }
 
+#[test]
+fn what_a_collector_cannot_be_called_with_is_a_problem_of_the_configuration() {
+    let files = Files::new();
+    let otlp = "  otlp: {endpoint: 'https://127.0.0.1:4318', headers_file: headers, ca_file: ca.pem}";
+    files.configure(&[("  file: {path: audit/audit.jsonl}", otlp)]);
+    files.write("headers", "Bearer made-up");
+    files.write("ca.pem", "nothing");
+    let ran = files.run(&["check"]);
+    assert_eq!(ran.code, 3);
+    for expected in [
+        "`headers` cannot be used: its line 1 is not `name: value`",
+        "write a header on each line, such as `authorization: Bearer …`",
+        "`ca.pem` cannot be used: it holds no `BEGIN CERTIFICATE` in PEM",
+    ] {
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("made-up"), "{}", ran.stderr);
+}
+
 /// Three decisions, and what each command says of them.
 #[tokio::test]
 async fn people_read_the_last_records_and_count_them() {

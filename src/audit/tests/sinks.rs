@@ -39,7 +39,7 @@ fn a_durable_record_is_on_the_disk_before_its_reply() {
         let id = audit.next_id();
         let record = typical(&id);
         let many = (0..200).map(|_| audit.record(&record, ()));
-        for outcome in futures_util::future::join_all(many).await {
+        for outcome in join_all(many).await {
             outcome.unwrap().into_inner();
         }
     });

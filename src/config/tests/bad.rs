@@ -168,7 +168,13 @@ fn top_level_values() {
             "`client_address.xff_hops` cannot be `17`: it is too large",
         ),
         ("client_address: peer", "client_address: {}", "client_address", "`client_address` has no `xff_hops`"),
-        ("  file: {path: audit.jsonl}\n  stdout: {}", "  {}", "{}", "`audit` names no place to record decisions"),
+        (
+            "  file: {path: audit.jsonl}\n  otlp: {endpoint: https://logs.example.com, headers_file: otlp.headers, \
+             ca_file: ca.pem}\n  stdout: {}",
+            "  {}",
+            "{}",
+            "`audit` names no place to record decisions",
+        ),
         ("{path: audit.jsonl}", "{}", "file", "`audit.file` has no `path`"),
     ]);
 }
@@ -240,6 +246,33 @@ fn audit() {
     for (from, to, place, message) in cases {
         refuse(&[(from, to.as_str(), place, message)]);
     }
+}
+
+#[test]
+fn collectors() {
+    let url = "endpoint: https://logs.example.com,";
+    refuse(&[
+        (url, "", "otlp", "`audit.otlp` has no `endpoint`"),
+        (url, "endpoint: grpc://logs:4317,", "grpc://logs:4317", "`audit.otlp.endpoint` is grpc"),
+        (
+            url,
+            "endpoint: logs.example.com,",
+            "logs.example.com",
+            "`audit.otlp.endpoint` cannot be `logs.example.com`: relative URL without a base",
+        ),
+        (url, "endpoint: https://a/v1/logs,", "https://a/v1/logs", "`audit.otlp.endpoint` ends in `v1/logs`"),
+        (url, "endpoint: https://a/b/v1/logs/,", "https://a/b/v1/logs/", "`audit.otlp.endpoint` ends in `v1/logs`"),
+        (url, "endpoint: 'https://a?key=b',", "'https://a?key=b'", "`audit.otlp.endpoint` has a query"),
+        (url, "endpoint: https://me:pw@a,", "https://me:pw@a", "`audit.otlp.endpoint` names a user"),
+        (
+            url,
+            "endpoint: https://a, mode: durable,",
+            "durable",
+            "`audit.otlp.mode` cannot be `durable`: a collector does not say what is on its disk",
+        ),
+        (url, "endpoint: http://a,", "ca.pem", "`audit.otlp.ca_file` has no effect: `endpoint` is http"),
+        (url, "endpoint: https://a, timeout: 1s,", "timeout", "`audit.otlp.timeout` is not a known key"),
+    ]);
 }
 
 #[test]
