@@ -7,13 +7,13 @@
 mod access;
 mod wire;
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, StatusCode};
-use thiserror::Error;
 use url::Url;
 
 pub use self::access::{OtlpAccess, OtlpHeaders, OtlpHeadersError, OtlpRoots, OtlpRootsError};
@@ -37,7 +37,7 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Bytes of an answer that are read: a number and a sentence.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
-/// Characters of a collector's sentence in the log.
+/// Characters of a sentence that is not of this program.
 const MESSAGE_LIMIT: usize = 256;
 
 /// The media type of protobuf in OTLP.
@@ -55,11 +55,11 @@ pub struct OtlpSettings {
 }
 
 /// Why a collector has not taken records.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExportError {
-    /// No connection, or no name.
-    #[error("the collector cannot be reached")]
-    Connect,
+    /// No connection, no name, or a certificate that is not trusted; with what the system or the TLS library says.
+    #[error("the collector cannot be reached: {0}")]
+    Connect(String),
     /// Not all of the answer came in time.
     #[error("the collector took too long")]
     Timeout,
@@ -218,9 +218,18 @@ fn again(error: &reqwest::Error) -> Answer {
     let cause = if error.is_timeout() && !error.is_connect() {
         ExportError::Timeout
     } else if error.is_connect() {
-        ExportError::Connect
+        ExportError::Connect(innermost(error))
     } else {
         ExportError::Transport
     };
     Answer::Again { cause, after: None }
+}
+
+/// What the first cause of an error says.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string().chars().take(MESSAGE_LIMIT).collect()
 }

@@ -183,7 +183,7 @@ impl Exporter {
                 Answer::Refused(cause) => return Err(Undelivered { cause, missing: sent.then_some(u64::MAX) }),
                 Answer::Doubtful { cause, missing } => return Err(Undelivered { cause, missing: Some(missing) }),
                 Answer::Again { cause, after } => {
-                    sent |= cause != ExportError::Connect;
+                    sent |= !matches!(cause, ExportError::Connect(_));
                     self.state.fails(&self.error(cause));
                     sleep(wait(pause, after)).await;
                     pause = (pause * 2).min(LAST_PAUSE);
