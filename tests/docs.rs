@@ -7,6 +7,8 @@ use toolgate::decision::denial::Reason;
 use toolgate::problem::{Problem, Source, render};
 use toolgate::reload::load::load;
 
+use crate::cli::support::{json, run, toolgate};
+
 pub(crate) fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -200,4 +202,42 @@ fn links_lead_somewhere() {
         }
     }
     assert!(followed > 10, "{followed}");
+}
+
+/// The cases that docs/testing.md and `toolgate test --help` show, decided by the example's policies, come out as the page says.
+#[test]
+fn the_cases_shown_come_out_as_they_say() {
+    let help = run(toolgate(&["test", "--help"])).stdout;
+    let shown = help.split_once("beside the configuration:\n").unwrap().1.split_once("\n\n").unwrap().0;
+    let lines: Vec<&str> = shown.lines().map(|line| line.strip_prefix("  ").expect(line)).collect();
+    let text = page("docs/testing.md");
+    let (shown, told) = (blocks(&text, "yaml"), blocks(&text, "text"));
+    let ([shown], [told]) = (&shown[..], &told[..]) else { panic!("{} samples", shown.len()) };
+    for (cases, count) in [(lines.join("\n"), 3), ((*shown).to_owned(), 4)] {
+        let report = reported(&cases, "", &["--format", "json"]);
+        let report: serde_json::Value = json(&report);
+        assert_eq!((&report["ok"], &report["passed"]), (&true.into(), &count.into()), "{cases}\n{report:#}");
+    }
+    // The failure shown is that of the same cases where the policy has no end.
+    let found = reported(shown, "unless { context.arguments has days && context.arguments.days > 7 }", &[]);
+    assert_eq!(found, *told);
+}
+
+/// What `toolgate test` says of `cases` beside the example's configuration, whose policies are without the text `gone`.
+fn reported(cases: &str, gone: &str, more: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| std::fs::write(folder.path().join(path), text).unwrap();
+    for name in ["policies", "catalogs", "tests"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    for path in ["toolgate.yaml", "catalogs/weather.json", "catalogs/bank.json", "policies/session.cedar"] {
+        write(path, &page(&format!("examples/envoy/{path}")));
+    }
+    let policies = page("examples/envoy/policies/weather.cedar");
+    assert!(policies.contains(gone));
+    write("policies/weather.cedar", &policies.replace(gone, ""));
+    write("tests/weather.yaml", cases);
+    let mut command = toolgate(&[&["test", "-c", "toolgate.yaml"], more].concat());
+    command.current_dir(folder.path());
+    run(command).stdout
 }

@@ -33,7 +33,7 @@ pub struct CataloguedTool {
 pub struct Hints {
     /// `readOnlyHint`, false by default.
     pub read_only: bool,
-    /// `destructiveHint`, true by default.
+    /// `destructiveHint`, true by default; of a tool that is read only, where it has no meaning, only if the server says so.
     pub destructive: bool,
     /// `idempotentHint`, false by default.
     pub idempotent: bool,
@@ -107,11 +107,36 @@ impl Hints {
         let default = Self::default();
         let hint =
             |name: &str, default| annotations.and_then(|a| a.get(name)).and_then(Value::as_bool).unwrap_or(default);
+        let read_only = hint("readOnlyHint", default.read_only);
         Self {
-            read_only: hint("readOnlyHint", default.read_only),
-            destructive: hint("destructiveHint", default.destructive),
+            read_only,
+            destructive: hint("destructiveHint", default.destructive && !read_only),
             idempotent: hint("idempotentHint", default.idempotent),
             open_world: hint("openWorldHint", default.open_world),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_are_the_servers_word_and_else_the_defaults() {
+        for (annotations, read_only, destructive) in [
+            ("null", false, true),
+            ("{}", false, true),
+            (r#"{"destructiveHint": false}"#, false, false),
+            (r#"{"readOnlyHint": true}"#, true, false),
+            (r#"{"readOnlyHint": false}"#, false, true),
+            (r#"{"readOnlyHint": true, "destructiveHint": true}"#, true, true),
+            (r#"{"readOnlyHint": true, "destructiveHint": false}"#, true, false),
+            (r#"{"readOnlyHint": "true", "destructiveHint": "false"}"#, false, true),
+        ] {
+            let text = format!(r#"{{"tools": [{{"name": "t", "annotations": {annotations}}}]}}"#);
+            let hints = Catalog::parse(text.as_bytes()).unwrap().tools[0].hints;
+            let expected = Hints { read_only, destructive, ..Hints::default() };
+            assert_eq!(hints, expected, "{annotations}");
         }
     }
 }

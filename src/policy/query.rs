@@ -171,7 +171,8 @@ fn request(facts: &RequestFacts<'_>, need: Need<'_>) -> Members {
     let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
     let mut members = Members::new();
     if needed("now") {
-        members.push(("now".to_owned(), datetime(facts.now)));
+        // A token's times are whole seconds: with a part of one, an age of at most five minutes would end a second early.
+        members.push(("now".to_owned(), datetime(UnixTime::from_seconds(facts.now.seconds()))));
     }
     if needed("local") {
         members.extend(local(facts).map(|local| ("local".to_owned(), local)));

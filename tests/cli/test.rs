@@ -136,12 +136,19 @@ tests/weather.yaml:8: too far
   seen      policies none
   asked     Action::"weather:get_forecast" on Tool::"weather:get_forecast"
   decided   no policy permits it
+  close     forecast (permit)
+            unless `(context.arguments has days) && (!(context.arguments.days <= 7))` is true
+              context.arguments.days = 8
 
 tests/weather.yaml:13: told
   expected  scopes x
   seen      scopes weather:read
   asked     Action::"weather:get_forecast" on Tool::"weather:get_forecast"
   decided   no policy permits it
+  close     forecast (permit)
+            scope `principal in Scope::"weather:read"` is false
+              principal = User::"corp:bob"
+              groups and scopes = []
   cured by  scopes weather:read
 
 tests/weather.yaml:14: slip
@@ -184,6 +191,30 @@ fn json_has_every_case_and_what_explain_says_of_it() {
     assert_eq!(told, [&json!("tests/weather.yaml"), &json!(14), &json!("slip"), &json!("tool_unknown")]);
     assert_eq!(cases[3]["differences"], json!([{"expected": "deny", "seen": "tool_unknown"}]));
     assert_eq!(cases[4]["seen"], Value::Null);
+    // Why, of those that fail and were asked about.
+    let why: Vec<usize> = cases.iter().map(|case| case["seen"]["why"].as_array().map_or(0, Vec::len)).collect();
+    assert_eq!(why, [0, 1, 1, 0, 0, 1]);
+    let decided = &cases[5]["seen"]["why"][0]["policies"][0];
+    assert_eq!((&decided["policy"], &decided["standing"]), (&json!("nothing-deleted"), &json!("applies")));
+    assert_eq!(
+        cases[1]["seen"]["why"][0]["policies"][0]["parts"][0]["values"][0]["path"],
+        json!("context.arguments.days")
+    );
+}
+
+/// A token's times have no parts of a second: somebody who logged in five minutes ago by the second is not late by what the clock has
+/// beyond it.
+#[test]
+fn an_age_is_counted_in_whole_seconds() {
+    let files = wide();
+    let ran = files.test(
+        "
+- {name: a, who: {sub: in, auth_time: '2026-03-02T08:25:00Z'}, now: '2026-03-02T08:30:00.999Z', resource: 'a:b', expect: allow}
+- {name: b, who: {sub: in, auth_time: '2026-03-02T08:25:00Z'}, now: '2026-03-02T08:30:01Z', resource: 'a:b', expect: deny}
+",
+        &[],
+    );
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
 }
 
 #[test]

@@ -12,9 +12,11 @@ use crate::cli::supposed::{caller, client_headers, decision, request, set_header
 use crate::config::{Case, Expected};
 use crate::context::{Body, RequestContext};
 use crate::decision::denial::Denial;
+use crate::decision::explain::explain;
 use crate::decision::server::Server;
 use crate::decision::{ClientAddress, Decision};
 use crate::policy::evaluate::Refusal;
+use crate::policy::explain::Explanation;
 use crate::reload::load::Loaded;
 
 /// One case, decided.
@@ -28,6 +30,8 @@ pub(super) struct Outcome<'a> {
     pub(super) name: &'a str,
     /// What was decided, or why nothing could be.
     pub(super) seen: Result<Decision, String>,
+    /// How the policies stand to it, if it is not what is expected: to find that takes longer than to decide.
+    pub(super) why: Vec<Explanation>,
     /// What differs from what is expected.
     pub(super) differences: Vec<Difference>,
 }
@@ -48,13 +52,15 @@ impl Outcome<'_> {
 /// Decides all cases of `suite`.
 pub(super) fn outcomes<'a>(suite: &'a Suite, loaded: &'a Loaded) -> impl Iterator<Item = Outcome<'a>> {
     suite.cases.iter().map(|case| {
-        let seen = decided(case, loaded);
-        let differences = match &seen {
-            Ok(decision) => differences(&case.expected, decision),
-            Err(why) => vec![Difference { expected: case.expected.decision.as_str().to_owned(), seen: why.clone() }],
+        let (seen, differences, why) = match decided(case, loaded) {
+            Ok((decision, differences, why)) => (Ok(decision), differences, why),
+            Err(why) => {
+                let expected = case.expected.decision.as_str().to_owned();
+                (Err(why.clone()), vec![Difference { expected, seen: why }], Vec::new())
+            }
         };
         let line = suite.source.line(case.span.start);
-        Outcome { file: &suite.source.name, line, name: &case.name, seen, differences }
+        Outcome { file: &suite.source.name, line, name: &case.name, seen, why, differences }
     })
 }
 
@@ -67,11 +73,18 @@ pub(super) fn never_decided(loaded: &Loaded, outcomes: &[Outcome<'_>]) -> Vec<Ar
     all.filter(|id| !decided.contains(id)).cloned().collect()
 }
 
-fn decided(case: &Case, loaded: &Loaded) -> Result<Decision, String> {
+/// The decision about `case`, what is not as expected of it, and why.
+fn decided(case: &Case, loaded: &Loaded) -> Result<(Decision, Vec<Difference>, Vec<Explanation>), String> {
     let server = loaded.rules.servers.iter().find(|server| server.name == case.server);
     let server = server.ok_or_else(|| format!("there is no server `{}`", case.server))?;
     let caller = caller(supposed(case.claims.as_bytes(), loaded, server, case.now)?, loaded)?;
-    Ok(decision(loaded, server, &sent(case, loaded, server), &caller, case.now))
+    let context = sent(case, loaded, server);
+    let decision = decision(loaded, server, &context, &caller, case.now);
+    let differences = differences(&case.expected, &decision);
+    // What ended before the policies were asked has nothing to do with them.
+    let is_wanted = !differences.is_empty() && !decision.targets.is_empty();
+    let why = is_wanted.then(|| explain(&loaded.rules, server, &context, &caller, case.now));
+    Ok((decision, differences, why.unwrap_or_default()))
 }
 
 /// The request, as the proxy would describe it.

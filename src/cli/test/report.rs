@@ -35,7 +35,7 @@ fn failure(outcome: &Outcome<'_>) -> Vec<String> {
         lines.push(format!("  expected  {}", difference.expected));
         lines.push(format!("  seen      {}", difference.seen));
     }
-    lines.extend(outcome.seen.iter().flat_map(|decision| explanation::why(decision, &[])));
+    lines.extend(outcome.seen.iter().flat_map(|decision| explanation::why(decision, &outcome.why)));
     lines
 }
 
@@ -64,7 +64,7 @@ pub(super) fn json(outcomes: &[Outcome<'_>], idle: &[Arc<str>]) -> serde_json::V
             "name": outcome.name,
             "ok": outcome.passed(),
             "differences": differences,
-            "seen": outcome.seen.as_ref().ok().map(|decision| explanation::json(decision, &[])),
+            "seen": outcome.seen.as_ref().ok().map(|decision| explanation::json(decision, &outcome.why)),
         })
     });
     let failed = outcomes.iter().filter(|outcome| !outcome.passed()).count();
