@@ -120,6 +120,19 @@ impl RecordType {
         }
     }
 
+    /// Whether an overlay lies over any member.
+    pub fn has_parts(&self) -> bool {
+        self.fields.iter().any(|field| match &field.kind {
+            ArgumentType::Record(inner) => inner.has_parts(),
+            ArgumentType::Parts(_) => true,
+            ArgumentType::String
+            | ArgumentType::Bool
+            | ArgumentType::Long
+            | ArgumentType::Decimal
+            | ArgumentType::Set(_) => false,
+        })
+    }
+
     /// Whether `path` names a member, or a member of a member, or a part of a text.
     pub fn declares(&self, path: &[&str]) -> bool {
         let Some((name, rest)) = path.split_first() else { return true };

@@ -10,12 +10,12 @@ use cedar_policy::{ActionConstraint, Effect, EntityUid, Policy, PolicyId, Policy
 use self::parse::{Statement, parse};
 use crate::policy::groups::GroupHierarchy;
 use crate::policy::links::{LinkFile, link, specimen, unlinked};
-use crate::policy::lint::{Finding, annotations};
+use crate::policy::lint::Finding;
 use crate::policy::names::EntityKind;
 use crate::policy::parts::Parts;
 use crate::policy::paths::Reads;
 use crate::policy::plan::PolicyIndex;
-use crate::policy::validate::{Findings, Marks, Origin, Origins, Specimens, doubled, validated, whole_file};
+use crate::policy::validate::{Origin, Review, doubled, whole_file};
 use crate::problem::{Problem, Severity, Source};
 
 /// One file of policies.
@@ -38,11 +38,11 @@ pub struct Bundle {
     groups: GroupHierarchy,
 }
 
-/// What finds names in a policy that nothing has.
-pub type Lint<'a> = &'a dyn Fn(&BundledPolicy) -> Vec<Finding>;
+/// What finds names in a policy that nothing has; its entity literals, or of a link the values, are at hand.
+pub type Lint<'a> = &'a dyn Fn(&BundledPolicy, &[EntityUid]) -> Vec<Finding>;
 
 /// What a policy is for (`@mode`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// It decides: the default.
     Enforced,
@@ -67,8 +67,8 @@ pub struct BundledPolicy {
     pub mode: Mode,
     /// The scopes that it names.
     pub scopes: Vec<String>,
-    /// What its conditions read.
-    pub reads: Reads,
+    /// What its conditions read; one for all policies that read the same.
+    pub reads: Arc<Reads>,
     /// Of a link, what it puts into the slots of its template, where all the rest of it stands.
     pub link: Option<Vec<EntityUid>>,
 }
@@ -92,69 +92,62 @@ impl Bundle {
     ) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut bundle = Self::default();
-        let mut origins = Origins::new();
+        let mut review = Review::new(files, parts, lint);
         for file in files {
             for statement in parse(file, &mut problems) {
                 let id = statement.id().clone();
                 let from = Origin { source: &file.source, link: None, effect: statement.effect() };
-                if origins.insert(id.clone(), from).is_some() {
+                if !review.is_new(id.clone(), from) {
                     problems.push(doubled(&file.source, &id));
                     continue;
                 }
                 match statement {
                     Statement::Template(template) => drop(bundle.templates.insert(id, template)),
-                    Statement::Policy(policy) => bundle.add(BundledPolicy::read(policy)),
+                    Statement::Policy(policy) => {
+                        let literals = policy.entity_literals();
+                        let mut policy = BundledPolicy::read(policy, &literals);
+                        policy.reads = review.same_reads(policy.reads);
+                        review.policy(&policy, &literals);
+                        bundle.add(policy);
+                    }
                 }
             }
         }
-        let specimens = bundle.link(links, &mut origins, &mut problems);
-        let mut marks = Marks::new(files);
-        let mut findings = Findings::new();
-        for policy in bundle.policies.iter().chain(specimens.values()) {
-            let Some(from) = origins.get(policy.policy.id()) else { continue };
-            let own = if from.link.is_none() { annotations(&policy.policy) } else { Vec::new() };
-            let found: Vec<Finding> = own.into_iter().chain(lint(policy)).collect();
-            if !found.is_empty() {
-                let id = policy.policy.id();
-                let found = found.into_iter().map(|finding| marks.marked(from, id, finding)).collect();
-                findings.insert(id.clone(), found);
-            }
-        }
-        problems.extend(validated(&bundle, &specimens, &origins, parts, findings));
+        bundle.link(links, &mut review, &mut problems);
+        problems.extend(review.validated(&bundle));
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
         (valid.then_some(bundle), problems)
     }
 
-    /// Links the templates as `file` says. Returns a specimen of each template: what its links share.
-    fn link<'f>(
-        &mut self,
-        file: Option<&'f LinkFile>,
-        origins: &mut Origins<'f>,
-        problems: &mut Vec<Problem>,
-    ) -> Specimens {
+    /// Links the templates as `file` says.
+    fn link<'f>(&mut self, file: Option<&'f LinkFile>, review: &mut Review<'f>, problems: &mut Vec<Problem>) {
         let mut templates: Vec<(&Source, &Template)> = Vec::new();
-        let mut specimens = Specimens::new();
+        // A specimen of each template: what its links share.
+        let mut specimens: HashMap<PolicyId, BundledPolicy> = HashMap::new();
         let mut set = PolicySet::new();
         for (id, template) in &self.templates {
-            let Some(source) = origins.get(id).map(|from| from.source) else { continue };
+            let Some(source) = review.source(id) else { continue };
             templates.push((source, template));
             match specimen(template).filter(|_| set.add_template(template.clone()).is_ok()) {
                 Some(policy) => {
-                    specimens.insert(id.clone(), BundledPolicy { link: None, ..BundledPolicy::read(policy) });
+                    let literals = policy.entity_literals();
+                    let specimen = BundledPolicy { link: None, ..BundledPolicy::read(policy, &literals) };
+                    review.template(id, &specimen, &literals);
+                    specimens.insert(id.clone(), specimen);
                 }
                 None => problems.push(whole_file(source, format!("the template `{id}` cannot be linked"), None)),
             }
         }
         unlinked(&templates, file, problems);
-        let Some(file) = file else { return specimens };
+        let Some(file) = file else { return };
         for (policy, link) in link(&mut set, &|id| self.by_id.contains_key(id), file, problems) {
             let from = Origin { source: &file.source, link: Some(link), effect: policy.effect() };
-            origins.insert(policy.id().clone(), from);
-            if let Some(specimen) = policy.template_id().and_then(|id| specimens.get(id)) {
-                self.add(specimen.linked(policy));
+            if let Some((name, specimen)) = policy.template_id().and_then(|id| specimens.get_key_value(id)) {
+                let policy = specimen.linked(policy);
+                review.link(from, name, &policy);
+                self.add(policy);
             }
         }
-        specimens
     }
 
     /// Policies as they are, for tests of what comes after validation.
@@ -162,7 +155,10 @@ impl Bundle {
     pub(in crate::policy) fn unchecked(set: &PolicySet) -> Self {
         let templates = set.templates().map(|template| (template.id().clone(), template.clone())).collect();
         let mut bundle = Self { templates, ..Self::default() };
-        let read = BundledPolicy::read;
+        let read = |policy: Policy| {
+            let literals = policy.entity_literals();
+            BundledPolicy::read(policy, &literals)
+        };
         let specimens: HashMap<&PolicyId, BundledPolicy> =
             set.templates().map(|template| (template.id(), read(specimen(template).unwrap()))).collect();
         for policy in set.policies() {
@@ -246,17 +242,28 @@ impl Bundle {
         self.actions(mode).one.get(action).into_iter().flatten().copied()
     }
 
-    /// The policies of `mode` on any action, or on a list that has `action` or one of its `groups`, each once, in order.
-    pub fn on_actions(&self, mode: Mode, action: &EntityUid, groups: &[EntityUid]) -> Vec<PolicyIndex> {
-        let actions = self.actions(mode);
-        let listed = std::iter::once(action).chain(groups).filter_map(|uid| actions.among.get(uid)).flatten();
-        let all: BTreeSet<PolicyIndex> = actions.any.iter().chain(listed).copied().collect();
-        all.into_iter().collect()
+    /// The policies of `mode` on `action` in any way, or on one of its `groups`, each once, in order.
+    pub fn on(&self, mode: Mode, action: &EntityUid, groups: &[EntityUid]) -> BTreeSet<PolicyIndex> {
+        let mut all = self.on_groups(mode, groups);
+        all.extend(self.on_action(mode, action).chain(self.on_lists(mode, action)));
+        all
+    }
+
+    /// The policies of `mode` on a list of actions (`action in […]`) that has `action` itself.
+    pub fn on_lists(&self, mode: Mode, action: &EntityUid) -> impl Iterator<Item = PolicyIndex> {
+        self.actions(mode).among.get(action).into_iter().flatten().copied()
+    }
+
+    /// The policies of `mode` on any action, or on one of `groups`, each once, in order.
+    pub fn on_groups(&self, mode: Mode, groups: &[EntityUid]) -> BTreeSet<PolicyIndex> {
+        let among = groups.iter().flat_map(|group| self.on_lists(mode, group));
+        self.actions(mode).any.iter().copied().chain(among).collect()
     }
 }
 
 impl BundledPolicy {
-    fn read(policy: Policy) -> Self {
+    /// Reads `policy`, which has the entity literals `literals`: to find those costs Cedar as much as a look at all the rest.
+    fn read(policy: Policy, literals: &[EntityUid]) -> Self {
         // Cedar parses each name that it is asked for.
         let annotations: HashMap<&str, &str> = policy.annotations().collect();
         let text = |key| annotations.get(key).map(|&value| value.to_owned());
@@ -270,8 +277,8 @@ impl BundledPolicy {
                 Some(&"shadow") => Mode::Shadow,
                 Some(_) | None => Mode::Enforced,
             },
-            scopes: scopes(&policy.entity_literals()),
-            reads: Reads::of(&policy),
+            scopes: scopes(literals),
+            reads: Arc::new(Reads::of(&policy)),
             link: policy.template_links().map(|values| values.into_values().collect()),
             policy,
         }

@@ -153,10 +153,8 @@ impl Engine {
         let asked = Asked { question, query, entities, memberships };
         let groups: Vec<EntityUid> = asked.entities.ancestors(query.route.action())?.cloned().collect();
         let (bundle, action) = (self.bundle(), query.route.action());
-        let candidates = [Mode::Enforced, Mode::Shadow].into_iter().flat_map(|mode| {
-            bundle.on_actions(mode, action, &groups).into_iter().chain(bundle.on_action(mode, action))
-        });
-        let candidates: BTreeSet<PolicyIndex> = candidates.collect();
+        let candidates: BTreeSet<PolicyIndex> =
+            [Mode::Enforced, Mode::Shadow].into_iter().flat_map(|mode| bundle.on(mode, action, &groups)).collect();
         let candidates = candidates.into_iter().filter_map(|index| bundle.policy(index));
         let standing: Vec<Explained> = candidates.filter_map(|policy| asked.explained(policy)).collect();
         let (policies, left_out) = relevant(standing);

@@ -81,6 +81,11 @@ impl GroupHierarchy {
         above.into_iter().cloned().collect()
     }
 
+    /// Every group that another is in.
+    pub fn parents(&self) -> impl Iterator<Item = &EntityUid> {
+        self.0.values().flatten()
+    }
+
     /// The entity of `group`, if it is in any other.
     pub fn entity(&self, group: &EntityUid) -> Option<Entity> {
         let above = self.0.get(group).filter(|above| !above.is_empty())?;

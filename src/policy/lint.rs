@@ -8,6 +8,7 @@ use cedar_policy::{ActionConstraint, EntityUid, Policy};
 use crate::policy::arguments::{ArgumentType, RecordType};
 use crate::policy::bundle::BundledPolicy;
 use crate::policy::catalog::Catalog;
+use crate::policy::groups::GroupHierarchy;
 use crate::policy::names::{EntityKind, owned};
 use crate::policy::overlay::{Never, never};
 use crate::policy::schema::SchemaInput;
@@ -69,26 +70,29 @@ pub struct Lints<'a> {
     /// By server and tool.
     tools: HashMap<&'a str, HashMap<&'a str, &'a RecordType>>,
     attributes: BTreeSet<&'a str>,
+    /// The groups that others are in.
+    parents: BTreeSet<&'a EntityUid>,
 }
 
 impl<'a> Lints<'a> {
-    /// The names of `known`.
-    pub fn new(known: &'a SchemaInput<'a>) -> Self {
+    /// The names of `known`, and of `groups` that others are in.
+    pub fn new(known: &'a SchemaInput<'a>, groups: &'a GroupHierarchy) -> Self {
         let of =
             |catalog: &'a Catalog| catalog.tools.iter().map(|tool| (tool.name.as_str(), &tool.arguments)).collect();
         let tools = known.servers.iter().filter_map(|server| Some((server.name, of(server.catalog?)))).collect();
         let claims = known.claims.iter().map(|(name, _)| *name);
-        Self { known, tools, attributes: ENTITY_ATTRIBUTES.into_iter().chain(claims).collect() }
+        let attributes = ENTITY_ATTRIBUTES.into_iter().chain(claims).collect();
+        Self { known, tools, attributes, parents: groups.parents().collect() }
     }
 
-    /// Everything that `policy` names and that does not exist.
-    pub fn of(&self, policy: &BundledPolicy) -> Vec<Finding> {
-        if let Some(values) = &policy.link {
-            // The rest of a link is its template's, and said of that.
-            return values.iter().filter_map(|value| self.unknown_literal(value)).collect();
-        }
-        let literals = policy.policy.entity_literals();
+    /// Everything that `policy` names and that does not exist. It has the entity literals `literals`, or is a link with
+    /// these values.
+    pub fn of(&self, policy: &BundledPolicy, literals: &[EntityUid]) -> Vec<Finding> {
         let mut findings: Vec<Finding> = literals.iter().filter_map(|literal| self.unknown_literal(literal)).collect();
+        if policy.link.is_some() {
+            // The rest of a link is its template's, and said of that.
+            return findings;
+        }
         let paths = policy.reads.context.each();
         if !paths.is_empty() {
             let scope = self.scope(&policy.policy.action_constraint(), &paths);
@@ -105,7 +109,7 @@ impl<'a> Lints<'a> {
     }
 
     /// A literal that names nothing. Methods are left to the validator; of prompts, resources, tasks, users and
-    /// clients only the owner is known.
+    /// clients only the owner is known, and of a group whether its issuer's tokens name any.
     fn unknown_literal(&self, literal: &EntityUid) -> Option<Finding> {
         let known = self.known;
         let (kind, id) = (literal.type_name().basename(), literal.id().unescaped());
@@ -121,7 +125,8 @@ impl<'a> Lints<'a> {
                 unknown(literal, message, id, known.scopes.iter().copied())
             }),
             EntityKind::Group | EntityKind::User | EntityKind::Client => {
-                owner(literal, id, known.issuers.iter().copied(), "an issuer")
+                let of_nobody = owner(literal, id, known.issuers.iter().copied(), "an issuer");
+                of_nobody.or_else(|| (kind == EntityKind::Group).then(|| self.empty_group(literal, id))?)
             }
             EntityKind::Prompt | EntityKind::Resource | EntityKind::Task => owner(literal, id, servers, "a server"),
             EntityKind::Tool => owner(literal, id, servers, "a server").or_else(|| self.unknown_tool(literal, id)),
@@ -131,6 +136,22 @@ impl<'a> Lints<'a> {
                 of_nobody.or_else(|| (tool != "*").then(|| self.unknown_action(literal, (server, tool)))?)
             }),
         }
+    }
+
+    /// A group that nobody can be in. What groups there are is for tokens to say; but of an issuer whose tokens name none,
+    /// there are only those that others are in.
+    fn empty_group(&self, literal: &EntityUid, id: &str) -> Option<Finding> {
+        let (issuer, _) = id.split_once(':')?;
+        if !self.known.groupless.contains(issuer) || self.parents.contains(literal) {
+            return None;
+        }
+        let of_issuer =
+            |uid: &&'a EntityUid| uid.id().unescaped().split_once(':').is_some_and(|(name, _)| name == issuer);
+        let there = self.parents.iter().copied().filter(|uid| of_issuer(uid)).map(|uid| uid.id().unescaped());
+        let message = format!("nobody is in the group `{id}`: tokens of `{issuer}` name no groups");
+        let help = did_you_mean(id, there).unwrap_or_else(|| format!("set `groups` of the issuer `{issuer}`"));
+        let what = What::Literal(literal.to_string());
+        Some(Finding { severity: Severity::Warning, what, message, help: Some(help) })
     }
 
     fn unknown_tool(&self, literal: &EntityUid, id: &str) -> Option<Finding> {
@@ -208,7 +229,8 @@ impl Scope<'_> {
 
 /// Texts that a part of an overlaid argument never is.
 fn never_equal(policy: &BundledPolicy, scope: &Scope<'_>) -> Vec<Finding> {
-    if scope.tools.is_empty() {
+    // To look into a policy takes a while, and few tools are overlaid.
+    if !scope.tools.iter().any(|record| record.has_parts()) {
         return Vec::new();
     }
     let overlaid = |path: &[&str]| scope.tools.iter().find_map(|record| record.parts(path));

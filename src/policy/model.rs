@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression, Schema};
+use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression};
 
 use crate::mcp::SessionMethod;
 use crate::policy::arguments::RecordType;
@@ -21,6 +21,7 @@ pub struct Route {
     text: Arc<str>,
     entities: Arc<Entities>,
     asks_client: bool,
+    has_shadows: bool,
     enforced: Policies,
     shadows: Policies,
 }
@@ -106,13 +107,9 @@ pub struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    /// A maker of models of the policies `bundle`, which `schema` was used to validate.
-    ///
-    /// # Errors
-    /// [`MissingAction`] if the schema's actions form no hierarchy; a parsed schema's do.
-    pub fn new(bundle: &'a Bundle, schema: &Schema) -> Result<Self, MissingAction> {
-        let actions = schema.action_entities().map_err(|error| MissingAction(error.to_string()))?;
-        Ok(Self { bundle, actions, plans: Plans::default() })
+    /// A maker of models of the policies `bundle`, over the `actions` of the schema that validated them.
+    pub fn new(bundle: &'a Bundle, actions: Entities) -> Self {
+        Self { bundle, actions, plans: Plans::default() }
     }
 
     /// The model of the server `name`.
@@ -199,7 +196,8 @@ impl<'a> Maker<'a> {
         reads.add(shadows.reads());
         let entities = self.entities((&uid, groups), resource, &reads)?;
         let asks_client = reads.context.need("token").member("client") != Need::Nothing;
-        Ok(Route { text: uid.to_string().into(), uid, entities, asks_client, enforced, shadows })
+        let (text, has_shadows) = (uid.to_string().into(), !shadows.is_empty());
+        Ok(Route { text, uid, entities, asks_client, has_shadows, enforced, shadows })
     }
 
     /// The action `id`, and its ancestors.
@@ -247,10 +245,7 @@ impl Route {
 
     /// Whether a shadow policy can concern this route.
     pub fn has_shadows(&self) -> bool {
-        match &self.shadows {
-            Policies::Closed { plans, .. } => plans.iter().any(|plan| !plan.is_empty()),
-            Policies::Open(plan) => !plan.is_empty(),
-        }
+        self.has_shadows
     }
 
     /// What the policies of `mode` read that can concern this route.
@@ -275,6 +270,13 @@ impl Route {
 }
 
 impl Policies {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Closed { plans, .. } => plans.iter().all(|plan| plan.is_empty()),
+            Self::Open(plan) => plan.is_empty(),
+        }
+    }
+
     fn reads(&self) -> &Reads {
         match self {
             Self::Closed { reads, .. } => reads,

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, EntityUid, Schema, SchemaFragment};
-use serde_json::{Map, Value};
+use cedar_policy::{ActionConstraint, Entities, EntityUid, Schema, SchemaFragment};
+use serde_json::{Map, Value, json};
 
 use crate::policy::bundle::BundledPolicy;
 use crate::policy::names::EntityKind;
@@ -20,11 +20,14 @@ const COMMON: [&str; 3] = ["token", "request", "undeclared"];
 /// A schema, as a whole and by declaration.
 #[derive(Debug)]
 pub struct Parts {
-    whole: Schema,
-    /// Everything but actions; absent if the schema cannot be taken apart, and then there are no parts.
-    types: Option<SchemaFragment>,
-    /// The declarations of actions, in Cedar's JSON: to read that again costs a tenth of reading the text.
-    declarations: Vec<(String, Value)>,
+    /// The whole, once it is asked for.
+    whole: Option<Schema>,
+    /// Everything but actions.
+    types: SchemaFragment,
+    /// The declarations of actions, each by itself.
+    declarations: Vec<SchemaFragment>,
+    /// All actions, each with the groups that it is in.
+    hierarchy: Entities,
     actions: HashMap<EntityUid, Action>,
     /// The actions that are in a group.
     members: HashMap<EntityUid, Vec<EntityUid>>,
@@ -49,6 +52,16 @@ pub enum Part {
     Of(Arc<BTreeSet<usize>>),
 }
 
+impl Part {
+    /// Both together; `None` if one is all there is.
+    pub fn with(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Of(own), Self::Of(other)) => Some(Self::Of(Arc::new(own.union(other).copied().collect()))),
+            (Self::Whole, _) | (_, Self::Whole) => None,
+        }
+    }
+}
+
 /// All that a policy's part depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Asked {
@@ -61,70 +74,66 @@ struct Asked {
 }
 
 impl Parts {
-    /// The schema `text` and its parts.
+    /// The schema of the text `common` and the actions `tools`, in Cedar's JSON, and its parts.
     ///
     /// # Errors
-    /// What Cedar says of a text that is no valid schema.
-    pub fn new(text: &str) -> Result<Self, String> {
-        let fragment = match SchemaFragment::from_cedarschema_str(text) {
+    /// What Cedar says of what is no valid schema.
+    pub fn new(common: &str, tools: Vec<(String, Value)>) -> Result<Self, String> {
+        let fragment = match SchemaFragment::from_cedarschema_str(common) {
             Ok((fragment, _)) => fragment,
             Err(error) => return Err(error.to_string()),
         };
-        let whole = Schema::from_schema_fragments([fragment.clone()]).map_err(|error| error.to_string())?;
-        let mut parts = Self {
-            whole,
-            types: None,
-            declarations: Vec::new(),
-            actions: HashMap::new(),
-            members: HashMap::new(),
-            known: HashMap::new(),
-        };
-        parts.types = parts.take_apart(fragment);
-        Ok(parts)
-    }
-
-    /// The schema without parts, for tests of what parts must not change.
-    #[cfg(test)]
-    pub(in crate::policy) fn only_whole(text: &str) -> Self {
-        Self { types: None, ..Self::new(text).unwrap() }
-    }
-
-    /// The whole schema; the parts go.
-    pub fn into_whole(self) -> Schema {
-        self.whole
-    }
-
-    /// Notes each action of `fragment`, and leaves the types.
-    fn take_apart(&mut self, fragment: SchemaFragment) -> Option<SchemaFragment> {
-        let mut json = fragment.to_json_value().ok()?;
-        let hierarchy = self.whole.action_entities().ok()?;
-        let actions = json.pointer_mut("/")?.get_mut("actions")?.as_object_mut()?;
-        for (name, declaration) in std::mem::take(actions) {
-            let uid = EntityKind::Action.uid(&name);
+        let mut json = fragment.to_json_value().map_err(|error| error.to_string())?;
+        let read = |json| SchemaFragment::from_json_value(json).map_err(|error| error.to_string());
+        let own = json.get_mut("").and_then(|own| own.get_mut("actions")?.as_object_mut()).map(std::mem::take);
+        let types = read(json)?;
+        let (mut declarations, mut names, mut bare) = (Vec::new(), Vec::new(), Map::new());
+        for (name, declaration) in own.unwrap_or_default().into_iter().chain(tools) {
+            let is_tool = declaration.pointer("/appliesTo/context/attributes/arguments").is_some();
+            let groups = declaration.get("memberOf").cloned().unwrap_or_else(|| json!([]));
+            if bare.insert(name.clone(), json!({"memberOf": groups})).is_some() {
+                return Err(format!("two actions are called `{name}`"));
+            }
+            names.push((EntityKind::Action.uid(&name), is_tool));
+            declarations.push(read(actions_of(Map::from_iter([(name, declaration)])))?);
+        }
+        // Without what they apply to: that takes longer than all else here, and each policy has it checked by its part.
+        let bare = Schema::from_schema_fragments([types.clone(), read(actions_of(bare))?]);
+        let bare = bare.map_err(|error| error.to_string())?;
+        let hierarchy = bare.action_entities().map_err(|error| error.to_string())?;
+        let (mut actions, mut members) = (HashMap::new(), HashMap::<EntityUid, Vec<EntityUid>>::new());
+        for (declaration, (uid, is_tool)) in names.into_iter().enumerate() {
             let groups: BTreeSet<EntityUid> = hierarchy.ancestors(&uid).into_iter().flatten().cloned().collect();
             for group in &groups {
-                self.members.entry(group.clone()).or_default().push(uid.clone());
+                members.entry(group.clone()).or_default().push(uid.clone());
             }
-            let is_tool = declaration.pointer("/appliesTo/context/attributes/arguments").is_some();
-            let action = Action { declaration: self.declarations.len(), groups: Arc::new(groups), is_tool };
-            self.actions.insert(uid, action);
-            self.declarations.push((name, declaration));
+            actions.insert(uid, Action { declaration, groups: Arc::new(groups), is_tool });
         }
-        SchemaFragment::from_json_value(json).ok()
+        Ok(Self { whole: None, types, declarations, hierarchy, actions, members, known: HashMap::new() })
     }
 
-    /// The part that concerns `policy`.
-    pub fn of(&mut self, policy: &BundledPolicy) -> Part {
+    /// The schema `whole` for every policy, for tests of what parts must not change.
+    #[cfg(test)]
+    pub(in crate::policy) fn only_whole(self, whole: Schema) -> Self {
+        Self { whole: Some(whole), declarations: Vec::new(), ..self }
+    }
+
+    /// All actions, each with the groups that it is in; the parts go.
+    pub fn into_actions(self) -> Entities {
+        self.hierarchy
+    }
+
+    /// The part that concerns `policy`, which has the entity literals `literals`.
+    pub fn of(&mut self, policy: &BundledPolicy, literals: &[EntityUid]) -> Part {
         let scope = match policy.policy.action_constraint() {
             ActionConstraint::Any => None,
             ActionConstraint::Eq(action) => Some((vec![action], false)),
             ActionConstraint::In(list) => Some((list, true)),
         };
-        let literals = policy.policy.entity_literals();
         let is_action = |uid: &EntityUid| uid.type_name().basename() == EntityKind::Action.as_str();
         let reads = &policy.reads.context;
         let is_common = !reads.is_whole() && reads.members().all(|member| COMMON.contains(&member));
-        let asked = Asked { scope, is_common, named: literals.into_iter().filter(is_action).collect() };
+        let asked = Asked { scope, is_common, named: literals.iter().filter(|uid| is_action(uid)).cloned().collect() };
         if let Some(part) = self.known.get(&asked) {
             return part.clone();
         }
@@ -136,7 +145,6 @@ impl Parts {
     /// The declarations that concern a policy; `None` if all do, or if it names an action that does not exist: what it
     /// should have named is looked for among all.
     fn select(&self, asked: &Asked) -> Option<BTreeSet<usize>> {
-        self.types.as_ref()?;
         let mut wanted: Vec<&EntityUid> = asked.named.iter().collect();
         let admitted: Vec<&EntityUid> = match &asked.scope {
             None => self.actions.keys().collect(),
@@ -184,18 +192,33 @@ impl Parts {
         all
     }
 
-    /// The schema of one part: the whole one if Cedar refuses the part, which a part of a valid schema gives no reason for.
-    pub fn schema(&self, part: &Part) -> Schema {
-        let of = |part: &BTreeSet<usize>| {
-            let actions: Map<String, Value> =
-                part.iter().filter_map(|&at| self.declarations.get(at).cloned()).collect();
-            let json = serde_json::json!({"": {"entityTypes": {}, "actions": actions}});
-            let actions = SchemaFragment::from_json_value(json).ok()?;
-            Schema::from_schema_fragments([self.types.clone()?, actions]).ok()
-        };
-        match part {
-            Part::Whole => self.whole.clone(),
-            Part::Of(part) => of(part).unwrap_or_else(|| self.whole.clone()),
+    /// The schema of one part.
+    ///
+    /// # Errors
+    /// What Cedar says of what is no valid schema.
+    pub fn schema(&mut self, part: &Part) -> Result<Schema, String> {
+        match (part, &self.whole) {
+            (Part::Of(part), _) => joined(&self.types, part.iter().filter_map(|&at| self.declarations.get(at))),
+            (Part::Whole, Some(whole)) => Ok(whole.clone()),
+            (Part::Whole, None) => {
+                let whole = joined(&self.types, self.declarations.iter())?;
+                self.whole = Some(whole.clone());
+                Ok(whole)
+            }
         }
     }
+}
+
+fn joined<'a>(
+    types: &'a SchemaFragment,
+    declarations: impl Iterator<Item = &'a SchemaFragment>,
+) -> Result<Schema, String> {
+    let all = std::iter::once(types).chain(declarations).cloned();
+    Schema::from_schema_fragments(all).map_err(|error| error.to_string())
+}
+
+/// The schema of `actions` alone, in Cedar's JSON.
+fn actions_of(actions: Map<String, Value>) -> Value {
+    let own = Map::from_iter([("entityTypes".to_owned(), json!({})), ("actions".to_owned(), Value::Object(actions))]);
+    Value::Object(Map::from_iter([(String::new(), Value::Object(own))]))
 }

@@ -17,7 +17,7 @@ use cedar_policy::{EntityUid, Policy};
 use crate::policy::names::EntityKind;
 
 /// A part of the context: all of it, or some members.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Paths {
     whole: bool,
     members: BTreeMap<String, Paths>,
@@ -37,7 +37,7 @@ pub enum Need<'a> {
 }
 
 /// What a set of policies reads.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Reads {
     /// Of the context.
     pub context: Paths,

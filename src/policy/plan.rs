@@ -17,7 +17,7 @@ use crate::policy::links::add;
 use crate::policy::paths::Reads;
 
 /// Up to so many policies one look-up and one evaluation of all of them is cheaper than finding those of the caller.
-pub(in crate::policy) const FLAT: usize = 12;
+pub(in crate::policy) const FLAT: usize = 4;
 
 /// The number of a policy in its bundle.
 pub type PolicyIndex = usize;
@@ -41,7 +41,22 @@ pub type ScopesOf = (Effect, Vec<String>);
 #[derive(Debug, Default)]
 pub struct Plans {
     made: HashMap<Vec<PolicyIndex>, Arc<Plan>>,
+    shared: HashMap<Kin, Arc<Shared>>,
     lost: usize,
+}
+
+/// What actions on known targets have in common: the mode, the groups of the action and the parents of the resource.
+type Kin = (Mode, Vec<EntityUid>, Vec<EntityUid>);
+
+/// The policies on any action or on groups of actions, for targets of one kin.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Those that concern all of them: on any resource, on a type of resource or on a parent; in order.
+    all: Vec<PolicyIndex>,
+    /// The plan of these, if they are many.
+    plan: Option<Arc<Plan>>,
+    /// Those on one resource.
+    named: HashMap<EntityUid, Vec<PolicyIndex>>,
 }
 
 /// The plans of targets that are known only at the request: a prompt, a resource, a task, a tool without catalogue.
@@ -129,7 +144,7 @@ fn resource_entity_of(constraint: &ResourceConstraint) -> Option<EntityUid> {
 }
 
 impl Plans {
-    /// The plan of exactly `policies`.
+    /// The plan of exactly `policies`, in order.
     fn plan(&mut self, bundle: &Bundle, policies: Vec<PolicyIndex>) -> Arc<Plan> {
         let wanted = policies.len();
         let plan =
@@ -159,13 +174,44 @@ impl Plans {
             })
         };
         let own: Vec<PolicyIndex> = bundle.on_action(mode, action.0).filter(concerns).collect();
-        let shared: Vec<PolicyIndex> =
-            bundle.on_actions(mode, action.0, action.1).into_iter().filter(concerns).collect();
-        if own.len() + shared.len() <= FLAT {
-            let all: BTreeSet<PolicyIndex> = own.into_iter().chain(shared).collect();
-            return vec![self.plan(bundle, all.into_iter().collect())];
+        let kin = self.shared((bundle, mode), action.1, resource.1);
+        let mut more: BTreeSet<PolicyIndex> = bundle.on_lists(mode, action.0).filter(concerns).collect();
+        more.extend(kin.named.get(resource.0).into_iter().flatten());
+        let is_common = more.is_empty();
+        more.extend(kin.all.iter().take(if is_common { FLAT + 1 } else { usize::MAX }));
+        if own.len() + more.len() <= FLAT {
+            more.extend(own);
+            return vec![self.plan(bundle, more.into_iter().collect())];
         }
-        [own, shared].into_iter().filter(|list| !list.is_empty()).map(|list| self.plan(bundle, list)).collect()
+        let plan_of_own = (!own.is_empty()).then(|| self.plan(bundle, own));
+        let plan_of_more = match &kin.plan {
+            Some(plan) if is_common => Some(plan.clone()),
+            Some(_) | None => (!more.is_empty()).then(|| self.plan(bundle, more.into_iter().collect())),
+        };
+        plan_of_own.into_iter().chain(plan_of_more).collect()
+    }
+
+    /// The policies that actions in `groups` share, on resources in `parents`: found once, for servers have thousands of tools.
+    fn shared(&mut self, (bundle, mode): (&Bundle, Mode), groups: &[EntityUid], parents: &[EntityUid]) -> Arc<Shared> {
+        let mut kin: Kin = (mode, groups.to_vec(), parents.to_vec());
+        kin.1.sort_unstable();
+        if let Some(shared) = self.shared.get(&kin) {
+            return shared.clone();
+        }
+        let mut shared = Shared::default();
+        for index in bundle.on_groups(mode, groups) {
+            let Some(policy) = bundle.policy(index) else { continue };
+            match resource_entity_of(&policy.policy.resource_constraint()).filter(|uid| !parents.contains(uid)) {
+                None => shared.all.push(index),
+                Some(uid) => shared.named.entry(uid).or_default().push(index),
+            }
+        }
+        if shared.all.len() > FLAT {
+            shared.plan = Some(self.plan(bundle, shared.all.clone()));
+        }
+        let shared = Arc::new(shared);
+        self.shared.insert(kin, shared.clone());
+        shared
     }
 
     /// The plans of an action on a resource that is known only at the request.
@@ -173,9 +219,7 @@ impl Plans {
         let mut wide = Vec::new();
         let mut named: HashMap<EntityUid, Vec<PolicyIndex>> = HashMap::new();
         let mut reads = Reads::default();
-        let all: BTreeSet<PolicyIndex> =
-            bundle.on_action(mode, action).chain(bundle.on_actions(mode, action, groups)).collect();
-        for index in all {
+        for index in bundle.on(mode, action, groups) {
             let Some(policy) = bundle.policy(index) else { continue };
             reads.add(&policy.reads);
             match resource_entity_of(&policy.policy.resource_constraint()) {

@@ -1,12 +1,16 @@
 //! The Cedar schema that policies are checked against: the base schema that ships with toolgate, and what configuration
 //! and catalogues add to it.
 //!
-//! The output is text, so that people and editors read the very thing that validation uses. Every name in it is quoted
-//! by Cedar's own escapes and descriptions travel in `@doc("…")`, never in comments: a carriage return in a tool's
-//! description would end a comment and declare whatever follows.
+//! The output is text, for people and editors. Every name in it is quoted by Cedar's own escapes and descriptions travel
+//! in `@doc("…")`, never in comments: a carriage return in a tool's description would end a comment and declare whatever
+//! follows. Validation reads that text but for the servers' tools, whose declarations it takes as JSON (`declarations`).
+
+mod declarations;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+
+use serde_json::Value;
 
 use crate::mcp::SessionMethod;
 use crate::policy::arguments::{ArgumentType, RecordType};
@@ -26,6 +30,8 @@ pub struct SchemaInput<'a> {
     pub claims: Vec<(&'a str, ClaimType)>,
     /// The names of the issuers.
     pub issuers: Vec<&'a str>,
+    /// Those of them whose tokens name no groups.
+    pub groupless: BTreeSet<&'a str>,
     /// Every scope that a server publishes or a configured hierarchy names.
     pub scopes: BTreeSet<&'a str>,
     /// Whether `context.request.ip` exists (the configuration says whose address it is).
@@ -43,8 +49,26 @@ pub struct ServerSchema<'a> {
     pub methods: &'a [String],
 }
 
-/// The whole schema, in Cedar's schema syntax.
-pub fn schema(input: &SchemaInput<'_>) -> String {
+/// A generated schema.
+#[derive(Debug, Clone)]
+pub struct Generated {
+    /// All but the actions of servers' tools, in Cedar's schema syntax.
+    pub common: String,
+    /// The actions of servers' tools, in the same.
+    tools_text: String,
+    /// The same actions by name, in Cedar's JSON form of a schema.
+    pub tools: Vec<(String, Value)>,
+}
+
+impl Generated {
+    /// The whole schema, in Cedar's schema syntax.
+    pub fn text(&self) -> String {
+        [self.common.as_str(), &self.tools_text].concat()
+    }
+}
+
+/// The whole schema.
+pub fn schema(input: &SchemaInput<'_>) -> Generated {
     let mut text = String::from(BASE);
     text.push_str("\n// Generated from the configuration and the tool catalogues.\n\n");
     principals(&mut text, input);
@@ -59,10 +83,11 @@ pub fn schema(input: &SchemaInput<'_>) -> String {
     for method in extra {
         action(&mut text, method, "mcp", "Server", "");
     }
+    let mut generated = Generated { common: text, tools_text: String::new(), tools: Vec::new() };
     for server in &input.servers {
-        tools(&mut text, server);
+        tools(&mut generated, server);
     }
-    text
+    generated
 }
 
 // `write!` to a String cannot fail; the result is dropped in this one place.
@@ -103,13 +128,17 @@ fn session(text: &mut String, method: &str) {
     action(text, method, group, "Server", "");
 }
 
-fn tools(text: &mut String, server: &ServerSchema<'_>) {
-    let all = any_tool(server.name);
+fn tools(generated: &mut Generated, server: &ServerSchema<'_>) {
+    let text = &mut generated.tools_text;
+    let mut declare = |name: String, declaration| generated.tools.push((name, declaration));
+    let (all, calls) = (any_tool(server.name), "tools/call");
     let Some(catalog) = server.catalog else {
-        action(text, &all, "tools/call", "Tool", "");
+        action(text, &all, calls, "Tool", "");
+        declare(all, declarations::of_tool(calls, None));
         return;
     };
-    put!(text, "action {} in [Action::\"tools/call\"];\n\n", quoted(&all));
+    put!(text, "action {} in [Action::{}];\n\n", quoted(&all), quoted(calls));
+    declare(all.clone(), declarations::of_group(calls));
     for tool in &catalog.tools {
         if let Some(description) = &tool.description {
             put!(text, "@doc({})\n", quoted(description));
@@ -124,7 +153,9 @@ fn tools(text: &mut String, server: &ServerSchema<'_>) {
         put!(context, ",\n    \"arguments\": {}", record_type(&tool.arguments, 2));
         put!(context, ",\n    \"count\": {}", count_type(&tool.arguments));
         context.push_str(",\n    \"undeclared\": Set<String>");
-        action(text, &owned(server.name, &tool.name), &all, "Tool", &context);
+        let name = owned(server.name, &tool.name);
+        action(text, &name, &all, "Tool", &context);
+        declare(name, declarations::of_tool(&all, Some(&tool.arguments)));
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
-use cedar_policy::Schema;
+use cedar_policy::Entities;
 
 use crate::audit::{OtlpAccess, Signer, SubjectKey};
 use crate::config::{Config, IssuerConfig, KeySource, Matching, ServerConfig, parse, revocations};
@@ -150,11 +150,13 @@ pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, dige
         servers: config.servers.iter().map(|server| server_schema(server, &catalogs)).collect(),
         claims: claims(reader, &source, &config.issuers),
         issuers: config.issuers.iter().map(|issuer| issuer.rules.name.as_str()).collect(),
+        groupless: config.issuers.iter().filter_map(groupless).collect(),
         scopes: scopes(&config),
         has_client_address: config.client_address.is_some(),
     };
-    let text = schema(&known);
-    let mut parts = match Parts::new(&text) {
+    let generated = schema(&known);
+    let text = generated.text();
+    let mut parts = match Parts::new(&generated.common, generated.tools) {
         Ok(parts) => parts,
         Err(error) => {
             let help = "a name in a tool catalogue cannot be expressed; correct its entry or leave it out";
@@ -164,7 +166,7 @@ pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, dige
         }
     };
     let bundle = bundle(reader, &policies, &mut parts, &known).filter(|_| !reader.has_errors())?;
-    let rules = match rules(&config, &catalogs, &nonces, bundle, &parts.into_whole(), generation, digest) {
+    let rules = match rules(&config, &catalogs, &nonces, bundle, parts.into_actions(), generation, digest) {
         Ok(rules) => Rules { revocations, ..rules },
         Err(error) => {
             reader.error(&source, error, None);
@@ -223,11 +225,11 @@ fn rules(
     catalogs: &HashMap<String, Catalog>,
     nonces: &HashMap<String, Nonces>,
     bundle: Bundle,
-    schema: &Schema,
+    actions: Entities,
     generation: u64,
     digest: String,
 ) -> Result<Rules, String> {
-    let mut maker = Maker::new(&bundle, schema).map_err(|error| error.to_string())?;
+    let mut maker = Maker::new(&bundle, actions);
     let servers = config.servers.iter().map(|server| {
         let model = maker.server(&server.name, catalogs.get(&server.name), &server.methods)?;
         Ok(server_of(server, &config.issuers, nonces.get(&server.name), model))
@@ -324,6 +326,11 @@ fn claims<'a>(reader: &mut FileReader, config: &Source, issuers: &'a [IssuerConf
         }
     }
     claims
+}
+
+/// The issuer's name, if its tokens name no groups.
+fn groupless(issuer: &IssuerConfig) -> Option<&str> {
+    issuer.rules.groups.is_none().then_some(issuer.rules.name.as_str())
 }
 
 /// Every scope that a challenge of the server may name.

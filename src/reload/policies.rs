@@ -27,8 +27,10 @@ pub(super) fn bundle(
         reader.problems.extend(problems);
         groups
     });
-    let lints = Lints::new(known);
-    let (bundle, problems) = Bundle::load(&folder.files, links.as_ref(), parts, &|policy| lints.of(policy));
+    let groups = groups.unwrap_or_default();
+    let lints = Lints::new(known, &groups);
+    let (bundle, problems) =
+        Bundle::load(&folder.files, links.as_ref(), parts, &|policy, literals| lints.of(policy, literals));
     reader.problems.extend(problems);
-    Some(bundle?.in_groups(groups.unwrap_or_default()))
+    Some(bundle?.in_groups(groups))
 }

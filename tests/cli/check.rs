@@ -380,6 +380,34 @@ fn a_typo_in_any_place_of_a_policy_is_an_error_in_its_place() {
     assert_eq!((ran.code, problems.len()), (3, TYPOS.len()), "{problems:#?}");
 }
 
+/// Which groups there are is for tokens to say, so any may be meant; but not where tokens name none.
+#[test]
+fn a_group_that_nobody_can_be_in_is_warned_of() {
+    let files = Files::new();
+    let policy = r#"@id("ops") permit (principal in Group::"other:ops", action in Action::"session", resource);"#;
+    files.write("policies/ops.cedar", policy);
+    let other =
+        "\n  - {name: other, issuer: 'https://other.example.com', jwks: {file: keys.json}, groups: /groups}\nservers:";
+    let nobody = "for policy `ops`, nobody is in the group `other:ops`: tokens of `other` name no groups";
+    for (groups, entities, warning) in [
+        (", groups: /groups", "{}", None),
+        ("", "{}", Some("set `groups` of the issuer `other`")),
+        ("", "Group::\"corp:a\": [Group::\"other:oops\", Group::\"corp:ops\"]", Some("did you mean `other:oops`?")),
+        ("", "Group::\"corp:a\": [Group::\"other:ops\"]", None),
+        ("", "Group::\"other:ops\": [Group::\"corp:a\"]", Some("set `groups` of the issuer `other`")),
+    ] {
+        files.configure(&[("\nservers:", &other.replace(", groups: /groups", groups))]);
+        files.write("policies/entities.yaml", entities);
+        let ran = files.run(&["check", "--format", "json"]);
+        let report = json(&ran.stdout);
+        let problems = report["problems"].as_array().unwrap().iter();
+        let told: Vec<[&str; 3]> =
+            problems.map(|it| ["severity", "message", "help"].map(|key| it[key].as_str().unwrap())).collect();
+        let expected: Vec<[&str; 3]> = warning.map(|help| ["warning", nobody, help]).into_iter().collect();
+        assert_eq!((ran.code, told), (0, expected), "{groups} {entities}");
+    }
+}
+
 /// What policies read of a tool must still be there, as it was, when its server publishes another catalogue.
 #[test]
 fn a_catalogue_that_drops_or_retypes_what_a_policy_reads_is_an_error() {

@@ -44,12 +44,13 @@ fn real_catalogues() {
         let server = path.file_stem().unwrap().to_str().unwrap();
         let catalog = Catalog::parse(&std::fs::read(path).unwrap()).unwrap();
         let servers = vec![ServerSchema { name: server, catalog: Some(&catalog), methods: &[] }];
-        let text = schema(&SchemaInput { servers, ..SchemaInput::default() });
-        let (schema, _) = Schema::from_cedarschema_str(&text).unwrap();
+        let generated = schema(&SchemaInput { servers, ..SchemaInput::default() });
+        drop(Schema::from_cedarschema_str(&generated.text()).unwrap());
+        let mut parts = Parts::new(&generated.common, generated.tools).unwrap();
         let policies: Vec<PolicyFile> = catalog.tools.iter().map(|tool| policy(server, tool)).collect();
-        let (bundle, problems) = Bundle::load(&policies, None, &mut Parts::new(&text).unwrap(), &|_| Vec::new());
+        let (bundle, problems) = Bundle::load(&policies, None, &mut parts, &|_, _| Vec::new());
         let bundle = bundle.unwrap_or_else(|| panic!("{server}: {problems:#?}"));
-        let model = Maker::new(&bundle, &schema).unwrap().server(server, Some(&catalog), &[]).unwrap();
+        let model = Maker::new(&bundle, parts.into_actions()).server(server, Some(&catalog), &[]).unwrap();
         assert_eq!(model.catalogued_tools(), catalog.tools.len());
         for tool in &catalog.tools {
             let found = Exposure::of(tool);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use cedar_policy::Schema;
+use cedar_policy::{Entities, Schema};
 use serde_json::{Value, json};
 
 use crate::policy::arguments::{ArgumentType, Hidden, MAX_MEMBERS, MAX_TYPE_DEPTH, RecordType, Unexposed};
@@ -12,6 +12,7 @@ use crate::policy::bundle::Bundle;
 use crate::policy::catalog::{Catalog, CatalogError};
 use crate::policy::model::Maker;
 use crate::policy::names::{EntityKind, owned};
+use crate::policy::parts::Parts;
 use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 
 /// Names that end a string, a comment or a declaration somewhere, that are words of a language, or look like others.
@@ -64,19 +65,21 @@ const NAMES: [&str; 46] = [
     "constructor",
 ];
 
-fn load(text: &str) -> Result<(Catalog, Schema), CatalogError> {
+fn load(text: &str) -> Result<(Catalog, Schema, Entities), CatalogError> {
     let catalog = Catalog::parse(text.as_bytes())?;
     let servers = vec![ServerSchema { name: "s", catalog: Some(&catalog), methods: &[] }];
-    let text = schema(&SchemaInput { servers, ..SchemaInput::default() });
-    let (schema, _) = Schema::from_cedarschema_str(&text).unwrap();
-    Ok((catalog, schema))
+    let generated = schema(&SchemaInput { servers, ..SchemaInput::default() });
+    let (schema, _) = Schema::from_cedarschema_str(&generated.text()).unwrap();
+    let actions = Parts::new(&generated.common, generated.tools).unwrap().into_actions();
+    assert_eq!(actions, schema.action_entities().unwrap());
+    Ok((catalog, schema, actions))
 }
 
 /// The catalogue of `tools` loads, and the schema declares them and what every schema declares, and nothing else.
 #[track_caller]
 fn works(tools: &Value) -> Catalog {
-    let (catalog, schema) = load(&json!({ "tools": tools }).to_string()).unwrap();
-    let (_, plain) = load(r#"{"tools":[]}"#).unwrap();
+    let (catalog, schema, actions) = load(&json!({ "tools": tools }).to_string()).unwrap();
+    let (_, plain, _) = load(r#"{"tools":[]}"#).unwrap();
     let own = catalog.tools.iter().map(|tool| EntityKind::Action.uid(owned("s", &tool.name)));
     let expected: BTreeSet<String> = plain.actions().cloned().chain(own).map(|uid| uid.to_string()).collect();
     assert_eq!(schema.actions().map(ToString::to_string).collect::<BTreeSet<_>>(), expected);
@@ -84,7 +87,7 @@ fn works(tools: &Value) -> Catalog {
     assert_eq!(types(&schema), types(&plain));
     assert_eq!(catalog.tools.len(), tools.as_array().unwrap().len());
     let bundle = Bundle::default();
-    let model = Maker::new(&bundle, &schema).unwrap().server("s", Some(&catalog), &[]).unwrap();
+    let model = Maker::new(&bundle, actions).server("s", Some(&catalog), &[]).unwrap();
     assert!(catalog.tools.iter().all(|tool| model.tool(&tool.name).is_some()));
     catalog
 }

@@ -118,7 +118,7 @@ fn policy(random: &mut Random, number: usize) -> String {
 
 /// The problems of one policy as a user sees them, in an order of their own.
 fn problems(files: &[PolicyFile], mut parts: Parts) -> Vec<String> {
-    let (_, problems) = Bundle::load(files, None, &mut parts, &|_| Vec::new());
+    let (_, problems) = Bundle::load(files, None, &mut parts, &|_, _| Vec::new());
     let said = |problem: &Problem| {
         let Problem { severity, source, span, message, help } = problem;
         format!("{} {span:?} {severity:?} {message} {help:?}", source.name)
@@ -138,8 +138,12 @@ fn check(seed: u64) {
             PolicyFile { source: Source::new(name.as_str(), text.as_str()), name }
         };
         let files: Vec<PolicyFile> = texts.iter().enumerate().map(file).collect();
-        let in_parts = problems(&files, Parts::new(&servers.text).unwrap());
-        assert_eq!(in_parts, problems(&files, Parts::only_whole(&servers.text)), "{round}: {texts:#?}");
+        let in_parts = problems(&files, servers.parts());
+        assert_eq!(
+            in_parts,
+            problems(&files, servers.parts().only_whole(servers.schema.clone())),
+            "{round}: {texts:#?}"
+        );
         let faulty = |at: usize| in_parts.iter().any(|problem| problem.starts_with(&format!("{at}.cedar")));
         for at in 0..texts.len() {
             *(if faulty(at) { &mut broken } else { &mut valid }) += 1;
@@ -147,8 +151,13 @@ fn check(seed: u64) {
         let lone: Vec<String> =
             texts.iter().enumerate().filter(|(at, _)| !faulty(*at)).map(|(_, t)| t.clone()).collect();
         let world = servers.under(&lone);
-        let mut parts = Parts::new(&servers.text).unwrap();
-        narrow += world.engine.bundle().iter().filter(|policy| parts.of(policy) != Part::Whole).count();
+        let mut parts = servers.parts();
+        narrow += world
+            .engine
+            .bundle()
+            .iter()
+            .filter(|policy| parts.of(policy, &policy.policy.entity_literals()) != Part::Whole)
+            .count();
     }
     assert!(valid > 200 && broken > 200, "{valid} valid, {broken} broken");
     assert!(narrow * 10 > valid * 9, "{narrow} of {valid} are validated against a part");
@@ -172,12 +181,12 @@ fn a_policy_on_one_tool_needs_little() {
         @id(\"c\") permit (principal, action in Action::\"files:*\", resource) when { context.arguments has path };
         @id(\"d\") permit (principal, action in Action::\"mcp\", resource) when { context has arguments.path };";
     let world = servers.under(&[text.to_owned()]);
-    let mut parts = Parts::new(&servers.text).unwrap();
+    let mut parts = servers.parts();
     let sizes: Vec<Option<usize>> = world
         .engine
         .bundle()
         .iter()
-        .map(|policy| match parts.of(policy) {
+        .map(|policy| match parts.of(policy, &policy.policy.entity_literals()) {
             Part::Whole => None,
             Part::Of(part) => Some(part.len()),
         })

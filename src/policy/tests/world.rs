@@ -17,7 +17,7 @@ use crate::policy::model::{Maker, ServerModel};
 use crate::policy::overlay::Overlay;
 use crate::policy::parts::Parts;
 use crate::policy::query::RequestFacts;
-use crate::policy::schema::{SchemaInput, ServerSchema, schema};
+use crate::policy::schema::{Generated, SchemaInput, ServerSchema, schema};
 use crate::policy::subject::{ScopeHierarchy, Subject};
 use crate::problem::{Problem, Severity, Source, Spanned};
 use crate::token::{Algorithm, ClaimRule, ClaimType, IssuerRules, Principal, suppose};
@@ -37,7 +37,7 @@ const CLAIMS: [(&str, ClaimType); 4] = [
 pub(in crate::policy) struct Servers {
     servers: Vec<(&'static str, Option<Catalog>, Vec<String>)>,
     pub(in crate::policy) schema: Schema,
-    pub(in crate::policy) text: String,
+    generated: Generated,
 }
 
 /// Servers, and policies about them.
@@ -70,14 +70,20 @@ impl Servers {
             .collect();
         let parts =
             servers.iter().map(|(name, catalog, methods)| ServerSchema { name, catalog: catalog.as_ref(), methods });
-        let text = schema(&SchemaInput {
+        let generated = schema(&SchemaInput {
             servers: parts.collect(),
             claims: CLAIMS.to_vec(),
             has_client_address: true,
             ..SchemaInput::default()
         });
+        let text = generated.text();
         let (schema, _) = Schema::from_cedarschema_str(&text).expect(&text);
-        Self { servers, schema, text }
+        Self { servers, schema, generated }
+    }
+
+    /// The parts of the schema.
+    pub(in crate::policy) fn parts(&self) -> Parts {
+        Parts::new(&self.generated.common, self.generated.tools.clone()).unwrap()
     }
 
     /// The policies among `policies` that are valid here, one policy each text.
@@ -90,7 +96,7 @@ impl Servers {
         let files: Vec<PolicyFile> =
             policies.iter().enumerate().map(|(at, text)| file(&at.to_string(), text)).collect();
         let file = LinkFile { source: Source::new("links.yaml", ""), links: links.clone(), complete: true };
-        let (_, problems) = Bundle::load(&files, Some(&file), &mut Parts::new(&self.text).unwrap(), &|_| Vec::new());
+        let (_, problems) = Bundle::load(&files, Some(&file), &mut self.parts(), &|_, _| Vec::new());
         let broken: Vec<_> = problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
         let names = |problem: &Problem, link: &Link| {
             &*problem.source.name == "links.yaml" && problem.message.contains(&format!("`{}`", link.id.value))
@@ -123,10 +129,9 @@ impl Servers {
     ) -> World {
         let files: Vec<PolicyFile> = policies.iter().map(|text| file("policies.cedar", text)).collect();
         let links = LinkFile { source: Source::new("links.yaml", ""), links, complete: true };
-        let (bundle, problems) =
-            Bundle::load(&files, Some(&links), &mut Parts::new(&self.text).unwrap(), &|_| Vec::new());
+        let (bundle, problems) = Bundle::load(&files, Some(&links), &mut self.parts(), &|_, _| Vec::new());
         let bundle = bundle.unwrap_or_else(|| panic!("{problems:#?}")).in_groups(groups);
-        let mut maker = Maker::new(&bundle, &self.schema).unwrap();
+        let mut maker = Maker::new(&bundle, self.parts().into_actions());
         let servers = self
             .servers
             .iter()
