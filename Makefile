@@ -23,8 +23,8 @@ test: unit e2e ## everything: the Rust suite, then the real Envoy and real MCP c
 unit: ## the Rust suite
 	cargo test --locked
 
-soak: ## 10,000 reloads under load against the program as it is run; an hour; TOOLGATE_SOAK=2000 for fewer
-	cargo test --locked --test tests -- --ignored --nocapture soak_
+soak: build ## reloads, kills, floods and full disks under load, against the release build; 80 minutes; ARGS=of_kills picks
+	TOOLGATE=$(CURDIR)/$(BINARY) cargo test --locked --test tests -- --ignored --nocapture --test-threads 1 soak_$(ARGS)
 
 mutants: ## whether a test notices each guard of tokens and policies that is switched off; forty minutes; ARGS="--only jws" picks
 	python3 scripts/mutants.py --target target/mutants $(ARGS)

@@ -2,7 +2,9 @@
 
     make bench                        the whole of it, about four minutes
     make bench ARGS="--rounds 1 --seconds 1"
+    make bench ARGS="--only audit"      one part of it: servers, tokens, policies, reload, audit, durable
     make bench ARGS="--tokens 1000000"  and memory after so many different tokens, some minutes more
+    make bench ARGS="--records 1000000" and time and memory of reading a trail of so many records
 
 Prints a table and writes target/bench/result.json. What each figure means is in docs/performance.md.
 """
@@ -34,6 +36,8 @@ TOOLS = ROOT / "target/release/examples/bench"
 AUDIT = WORK / "audit.jsonl"
 
 GATE, ADMIN, BARE = "127.0.0.1:19191", "127.0.0.1:19192", "127.0.0.1:19193"
+AUDITED, UNAUDITED = "127.0.0.1:19194", "127.0.0.1:19195"
+PARTS = ["servers", "tokens", "policies", "reload", "audit", "durable"]
 METHOD = "/envoy.service.auth.v3.Authorization/Check"
 SERVER_CORE, LOAD_CORE = "0", "1"
 LOADS = [(1, 32), (8, 32)]
@@ -161,17 +165,17 @@ def children_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def require_allow() -> None:
+def require_allow(address: str = GATE) -> None:
     """h2load does not look at answers, so one is looked at before anything is measured."""
-    answer = subprocess.run([TOOLS, "probe", GATE, WORK], check=True, capture_output=True, text=True).stdout
+    answer = subprocess.run([TOOLS, "probe", address, WORK], check=True, capture_output=True, text=True).stdout
     if not answer.startswith("allow"):
         fail(f"toolgate answers {answer.strip()!r}, so there is nothing to measure")
 
 
-def take_records() -> int:
+def take_records(file: Path = AUDIT) -> int:
     """How many allows were recorded since the last time. The file is emptied, so that the disk does not fill up."""
-    records = AUDIT.read_bytes().count(b'"decision":"allow"')
-    os.truncate(AUDIT, 0)
+    records = file.read_bytes().count(b'"decision":"allow"')
+    os.truncate(file, 0)
     return records
 
 
@@ -264,15 +268,83 @@ def report_tokens(figures: dict[str, object]) -> None:
 def reload() -> dict[str, object]:
     """How long requests wait while very many policies are reloaded beside them, on both cores."""
     command = [TOOLS, "reload", WORK / "reload"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return {"reload_micros": json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)}
 
 
 def report_reload(figures: dict[str, object]) -> None:
-    quiet, reloading = figures["quiet"], figures["reloading"]
-    print(f"\nA request, one at a time, µs: alone, and during reloads of {figures['policies']:,} policies", end=" ")
-    print(f"({figures['reloads']} of them, {figures['reload_millis']} ms from the change until it held)")
-    print(f"  p50 {quiet['p50']:.1f} and {reloading['p50']:.1f}, p99 {quiet['p99']:.1f} and {reloading['p99']:.1f},", end=" ")
-    print(f"ratio of the p99s {figures['ratio']:.2f}")
+    figures = figures["reload_micros"]
+    print(f"\nA request, µs: alone, and during reloads of {figures['policies']:,} policies")
+    for row in (figures["one_thread"], figures["each_core"]):
+        quiet, reloading = row["quiet"], row["reloading"]
+        print(f"  asked on {row['threads']} thread(s): p50 {quiet['p50']:.1f} and {reloading['p50']:.1f},", end=" ")
+        print(f"p99 {quiet['p99']:.1f} and {reloading['p99']:.1f}, ratio of the p99s {row['ratio']:.2f}", end=" ")
+        print(f"({row['reloads']} reloads, {row['reload_millis']} ms from the change until it held)")
+
+
+def audited(rounds: int, seconds: float) -> dict[str, object]:
+    """What recording costs: throughput with a strict file to that without any record, in turn."""
+    file = WORK / "audited.jsonl"
+    arguments = [str(CONFIG), str(file)]
+    recording = [str(TOOLS), "audited", AUDITED, *arguments]
+    silent = [str(TOOLS), "unaudited", UNAUDITED, str(CONFIG), str(WORK / "unaudited.jsonl")]
+    loads = [Load(connections, streams) for connections, streams in LOADS]
+    with serving(recording, AUDITED) as recording_pid, serving(silent, UNAUDITED) as silent_pid:
+        require_allow(AUDITED)
+        require_allow(UNAUDITED)
+        sent, recorded = 1, take_records(file)
+        for load in loads:
+            for turn in range(rounds + 1):
+                ours = fire(AUDITED, recording_pid, load, seconds)
+                sent, recorded = sent + ours.requests, recorded + take_records(file)
+                theirs = fire(UNAUDITED, silent_pid, load, seconds)
+                if turn > 0:
+                    load.toolgate.append(ours)
+                    load.bare.append(theirs)
+    # What was on its way when a round ended is on record too.
+    if recorded < sent:
+        fail(f"{sent} requests, and {recorded} on record")
+    return {"audit": [summary(load) for load in loads]}
+
+
+def report_audited(figures: dict[str, object]) -> None:
+    print("\nThroughput with every decision in a file (strict), to that of the same server with no records")
+    for load in figures["audit"]:
+        ratio, cpu = load["throughput_ratio"], load["cpu_ratio"]
+        print(f"  {load['connections']} connection(s) x {load['streams']} streams: {ratio:.3f}, so it costs", end=" ")
+        print(f"{1 - ratio:.1%}; CPU per request {cpu:.3f} times", "" if load["saturated"] else "(NOT VALID: not saturated)")
+
+
+def durable() -> dict[str, object]:
+    """How long callers wait at a steady rate, with records that wait for the disk and with ones that do not; on both cores."""
+    command = [TOOLS, "durable", WORK / "durable"]
+    return {"durable_micros": json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)}
+
+
+def report_durable(figures: dict[str, object]) -> None:
+    waits = figures["durable_micros"]
+    print(f"\nA decision from when it was due, at {waits['offered']:,} a second, ms: recorded `strict`, and `durable`")
+    strict, flushed = waits["strict"], waits["durable"]
+    print(f"  p50 {strict['p50'] / 1e3:.2f} and {flushed['p50'] / 1e3:.2f},", end=" ")
+    print(f"p99 {strict['p99'] / 1e3:.2f} and {flushed['p99'] / 1e3:.2f};", end=" ")
+    print(f"{strict['per_second']:,.0f} and {flushed['per_second']:,.0f} answered a second")
+
+
+def report_reading(count: int) -> None:
+    """Time and memory of the commands that read a trail of so many records."""
+    file = WORK / "trail.jsonl"
+    tool("trail", file, str(count))
+    print(f"\nReading {count:,} records, {file.stat().st_size / 2**20:,.0f} MiB: seconds, of which CPU, peak of memory in MiB")
+    tail = ["tail", str(file)]
+    for arguments in [["verify", str(file)], ["stats", str(file)], tail, [*tail, "--principal", "corp:p77", "-n", "1000"]]:
+        began = time.monotonic()
+        process = subprocess.Popen([TOOLGATE, "audit", *arguments], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        took, cpu = time.monotonic() - began, usage.ru_utime + usage.ru_stime
+        if status != 0:
+            fail(f"toolgate audit {' '.join(arguments)} failed")
+        name = " ".join(["audit", *arguments]).replace(str(file), "FILE")
+        print(f"  {name:48} {took:6.2f} {cpu:6.2f} {usage.ru_maxrss / 1024:6.0f}")
+    file.unlink()
 
 
 def report_memory(count: int) -> None:
@@ -283,28 +355,35 @@ def report_memory(count: int) -> None:
         print(tool("memory", WORK / "memory", str(count // share), str(tools), str(groups)).strip())
 
 
-def report(loads: list[Load], steps: dict[str, float], allowed: int) -> None:
-    def median(rounds: list[Round], name: str) -> float:
-        return statistics.median(getattr(one, name) for one in rounds)
+def servers(rounds: int, seconds: float) -> dict[str, object]:
+    """One core of toolgate against the bare server, and what a decision is made of."""
+    steps = json.loads(tool("steps", CONFIG, WORK))
+    loads, allowed = measure(rounds, seconds)
+    return {"loads": [summary(load) for load in loads], "steps_micros": steps, "allowed": allowed}
 
-    for load in loads:
-        ratios = [a.per_second / b.per_second for a, b in zip(load.toolgate, load.bare, strict=True)]
-        print(f"\n{load.connections} connection(s) x {load.streams} streams, {len(ratios)} pairs of rounds")
+
+def report_servers(figures: dict[str, object]) -> None:
+    def median(rounds: list[dict[str, float]], name: str) -> float:
+        return statistics.median(one[name] for one in rounds)
+
+    for load in figures["loads"]:
+        ratios = [a["per_second"] / b["per_second"] for a, b in zip(load["toolgate"], load["bare"], strict=True)]
+        print(f"\n{load['connections']} connection(s) x {load['streams']} streams, {len(ratios)} pairs of rounds")
         print(f"{'':10} {'req/s':>9} {'p50 µs':>8} {'p99 µs':>8} {'CPU µs/req':>11} {'server':>7} {'generator':>10}")
         for name in ("toolgate", "bare"):
-            rounds = getattr(load, name)
+            rounds = load[name]
             values = [median(rounds, key) for key in ("per_second", "p50", "p99", "cpu_micros")]
             busy, generator = median(rounds, "server_busy"), median(rounds, "generator_busy")
             figures = f"{values[0]:9,.0f} {values[1]:8,.0f} {values[2]:8,.0f} {values[3]:11.1f}"
             print(f"{name:10} {figures} {busy:7.0%} {generator:10.0%}")
-        print(f"throughput {load.ratio():.3f} of the bare server's (from {min(ratios):.3f} to {max(ratios):.3f})")
-        print(f"CPU per request {load.ratio('cpu_micros'):.2f} times the bare server's")
-        if not load.saturated():
+        print(f"throughput {load['throughput_ratio']:.3f} of the bare server's (from {min(ratios):.3f} to {max(ratios):.3f})")
+        print(f"CPU per request {load['cpu_ratio']:.2f} times the bare server's")
+        if not load["saturated"]:
             print("NOT VALID AS THROUGHPUT: a server had idle time, so the machine or the generator was the limit")
     print("\nCPU of one decision in one thread, µs")
-    for step, micros in steps.items():
+    for step, micros in figures["steps_micros"].items():
         print(f"  {step:40} {micros:7.2f}")
-    print(f"\n{allowed:,} decisions, every one an allow and on record")
+    print(f"\n{figures['allowed']:,} decisions, every one an allow and on record")
 
 
 def summary(load: Load) -> dict[str, object]:
@@ -316,27 +395,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="pairs of rounds for each load")
     parser.add_argument("--seconds", type=int, default=4, help="length of one round")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts alone")
     parser.add_argument("--tokens", type=int, default=0, help="different tokens after which memory is looked at")
+    parser.add_argument("--records", type=int, default=0, help="records of a trail that is read")
     arguments = parser.parse_args()
     require_tools()
     shutil.rmtree(WORK, ignore_errors=True)
     print(subprocess.run([TOOLS, "prepare", WORK], check=True, capture_output=True, text=True).stdout.strip())
-    steps = json.loads(tool("steps", CONFIG, WORK))
-    figures = tokens()
-    of_policies = policies()
-    reloaded = reload()
-    loads, allowed = measure(arguments.rounds, arguments.seconds)
-    report(loads, steps, allowed)
-    report_tokens(figures)
-    report_policies(of_policies)
-    report_reload(reloaded)
-    figures |= of_policies | {"reload_micros": reloaded}
-    result = {"loads": [summary(load) for load in loads], "steps_micros": steps, **figures}
-    (WORK / "result.json").write_text(json.dumps(result, indent=2))
+    rounds, seconds = arguments.rounds, arguments.seconds
+    measures = {
+        "servers": (lambda: servers(rounds, seconds), report_servers),
+        "tokens": (tokens, report_tokens),
+        "policies": (policies, report_policies),
+        "reload": (reload, report_reload),
+        "audit": (lambda: audited(rounds, seconds), report_audited),
+        "durable": (durable, report_durable),
+    }
+    result: dict[str, object] = {}
+    for part in arguments.only:
+        run, report = measures[part]
+        figures = run()
+        report(figures)
+        sys.stdout.flush()
+        result |= figures
+        (WORK / "result.json").write_text(json.dumps(result, indent=2))
     if arguments.tokens:
         report_memory(arguments.tokens)
-    for large in (AUDIT, WORK / "steps.jsonl", WORK / "h2load.tsv"):
-        large.unlink()
+    if arguments.records:
+        report_reading(arguments.records)
+    for large in (*WORK.glob("*.jsonl"), WORK / "h2load.tsv"):
+        large.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

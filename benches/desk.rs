@@ -104,10 +104,14 @@ pub(crate) fn message(token: &str, tool: &str) -> Bytes {
 
 /// The gate that `config` describes, with its records in the file `audit`.
 pub(crate) fn gate(config: &Path, audit: &Path) -> Gate {
+    gate_with(config, &AuditSettings::file(audit.to_owned()))
+}
+
+/// The same with records as `settings` have it.
+pub(crate) fn gate_with(config: &Path, settings: &AuditSettings) -> Gate {
     let (clock, metrics) = (Clock::System, Arc::new(Metrics::new("bench")));
     let now: UnixTime = clock.now();
-    let settings = AuditSettings::file(audit.to_owned());
-    let audit = Arc::new(Audit::open(&settings, now).unwrap());
+    let audit = Arc::new(Audit::open(settings, now).unwrap());
     let first = Generation::start(load(config).unwrap(), None, &metrics, now).unwrap();
     let live = Arc::new(Live::new(first, config.to_owned(), metrics.clone(), audit.clone(), clock.clone()));
     Gate {

@@ -237,13 +237,13 @@ impl Audit {
 
     /// Does what time asks for; to be called a few times in each second. It may wait for a disk.
     pub fn tick(&self, now: UnixTime) {
-        self.flood.settle(now, |body| self.note(body, now).is_ok());
+        self.flood.settle(now, |body| self.offer(body, now));
         self.sinks.iter().for_each(|sink| sink.tick(now));
     }
 
     /// Writes what is still to be told, and the end. Records that come later are taken all the same.
     pub fn close(&self, now: UnixTime) {
-        self.flood.settle(now, |body| self.note(body, now).is_ok());
+        self.flood.settle(now, |body| self.offer(body, now));
         self.sinks.iter().for_each(|sink| sink.close(now));
     }
 
@@ -287,6 +287,16 @@ impl Audit {
             }
         }
         noted
+    }
+
+    /// Hands over what is offered again if no sink takes it, and says whether one did: only then it is missing in the others.
+    fn offer(&self, body: &Body, now: UnixTime) -> bool {
+        let taken: Vec<bool> = self.sinks.iter().map(|sink| sink.offer(body, now)).collect();
+        let any = taken.contains(&true);
+        if any {
+            self.sinks.iter().zip(taken).filter(|(_, taken)| !taken).for_each(|(sink, _)| sink.missed());
+        }
+        any
     }
 
     fn keyed(&self, bytes: &[u8], length: usize) -> String {

@@ -4,6 +4,7 @@
 #[expect(dead_code, reason = "the unit tests, which include it too, use the rest")]
 pub(crate) mod endpoint;
 pub(crate) mod envoy;
+pub(crate) mod frames;
 pub(crate) mod gate;
 pub(crate) mod people;
 pub(crate) mod provider;

@@ -22,4 +22,5 @@ mod reload;
 mod rotation;
 mod server;
 mod support;
+mod trail;
 mod wire;

@@ -18,6 +18,8 @@ pub(super) struct Facts {
     pub(super) deleted: bool,
     /// A file on a disk, not a device.
     pub(super) regular: bool,
+    /// What somebody else has to read, or writing to it waits.
+    pub(super) pipe: bool,
 }
 
 /// One call each; what the call says is what is returned.
@@ -103,5 +105,6 @@ fn facts(stat: &rustix::fs::Stat) -> Facts {
         length: u64::try_from(stat.st_size).unwrap_or(0),
         deleted: stat.st_nlink == 0,
         regular: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
+        pipe: FileType::from_raw_mode(stat.st_mode) == FileType::Fifo,
     }
 }

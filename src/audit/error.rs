@@ -30,6 +30,12 @@ pub enum AuditError {
         /// The file.
         path: PathBuf,
     },
+    /// The file is a pipe: requests would wait for whoever reads it, all of them and without end.
+    #[error("the audit file `{path}` is a pipe, which requests would wait for; use `stdout`", path = path.display())]
+    Pipe {
+        /// The file.
+        path: PathBuf,
+    },
     /// Nowhere to record to.
     #[error("no audit sink is configured")]
     NoSink,

@@ -59,7 +59,7 @@ impl File {
     ///
     /// # Errors
     /// [`AuditError::Open`], [`AuditError::Locked`] while another process writes it, [`AuditError::NoTrail`] if it holds
-    /// something else.
+    /// something else, [`AuditError::Pipe`].
     pub(super) fn open(disk: &Arc<dyn Disk>, path: &Path) -> Result<Found, AuditError> {
         let failed = |cause| AuditError::Open { sink: path.display().to_string(), cause };
         let fd = disk.open(path).map_err(failed)?;
@@ -69,6 +69,9 @@ impl File {
             Err(cause) => return Err(failed(cause)),
         }
         let facts = disk.facts(&fd).map_err(failed)?;
+        if facts.pipe {
+            return Err(AuditError::Pipe { path: path.to_owned() });
+        }
         let end = ending(disk.as_ref(), &fd, facts.length)
             .map_err(failed)?
             .ok_or_else(|| AuditError::NoTrail { path: path.to_owned() })?;

@@ -30,7 +30,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn is_empty(&self) -> bool {
+    /// Whether it wants everything.
+    pub fn is_empty(&self) -> bool {
         [&self.decision, &self.principal, &self.tool, &self.policy, &self.reason].iter().all(|part| part.is_none())
     }
 

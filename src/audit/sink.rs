@@ -170,6 +170,23 @@ impl Sink {
         }
     }
 
+    /// Hands over one record that is kept where no sink takes it, so that nothing is missing here yet if this one does not.
+    pub(super) fn offer(&self, body: &Body, now: UnixTime) -> bool {
+        match &self.way {
+            Way::Direct(direct, _) => direct.offer(body, now, &self.state),
+            Way::Queued(queue) => queue.offer(body, now),
+        }
+    }
+
+    /// A record that others took is missing here.
+    pub(super) fn missed(&self) {
+        self.state.missed();
+        match &self.way {
+            Way::Direct(direct, _) => direct.missed(),
+            Way::Queued(queue) => queue.missed(),
+        }
+    }
+
     /// What time asks for: see [`Writer::tick`].
     pub(super) fn tick(&self, now: UnixTime) {
         self.run(Task::Tick, now);
@@ -296,8 +313,7 @@ impl State {
                 self.works();
             }
             Err(error) => {
-                self.failed.fetch_add(1, Ordering::Relaxed);
-                self.failures.inc();
+                self.missed();
                 self.fails(error);
             }
         }
@@ -331,6 +347,11 @@ impl State {
     /// Why the next record may not be taken, if that is to be feared.
     fn trouble(&self) -> Option<AuditError> {
         self.failing().clone().or_else(|| self.stalls.load(Ordering::Relaxed).then(|| self.stalled()))
+    }
+
+    fn missed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        self.failures.inc();
     }
 
     fn status(&self, mode: Mode) -> SinkStatus {

@@ -112,17 +112,25 @@ impl Writer {
     /// # Errors
     /// [`AuditError`]; then it is missing here, which the next one tells.
     pub(super) fn append(&mut self, body: &Body, now: UnixTime) -> Result<(), AuditError> {
-        self.make_room(body, now);
-        let due = self.ledger.is_full_with(1);
-        let written = self.write(Some(body), due, now);
+        let written = self.offer(body, now);
         if written.is_err() {
             self.ledger.lost += 1;
         }
         written
     }
 
-    /// Notes that records were dropped on the way here.
-    pub(super) fn dropped(&mut self, count: u64) {
+    /// The same with a record that is kept elsewhere: it is not missing if it cannot be written now.
+    ///
+    /// # Errors
+    /// [`AuditError`].
+    pub(super) fn offer(&mut self, body: &Body, now: UnixTime) -> Result<(), AuditError> {
+        self.make_room(body, now);
+        let due = self.ledger.is_full_with(1);
+        self.write(Some(body), due, now)
+    }
+
+    /// Notes that so many records did not get here.
+    pub(super) fn missed(&mut self, count: u64) {
         self.ledger.lost += count;
     }
 

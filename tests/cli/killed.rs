@@ -15,8 +15,11 @@ use toolgate::envoy::wire::{CheckRequest, CheckResponse};
 use super::support::{Files, Serving, check, json as read, question, wait_for};
 use crate::server::Raw;
 
-/// Processes that are killed, and callers that ask all the time.
+/// Processes that are killed in `make test`, and in `make soak` unless `TOOLGATE_SOAK_KILLS` says how many.
 const KILLS: usize = 50;
+const SOAK_KILLS: usize = 1_000;
+
+/// Who asks all the time.
 const CALLERS: usize = 4;
 
 /// The id of the decision that a caller was told; `None` once nobody answers.
@@ -30,14 +33,14 @@ async fn decision(channel: &Channel, question: &CheckRequest) -> Option<String> 
     Some(id)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_decision_that_was_answered_is_missing() {
+/// Kills `kills` processes one after another. No decision that was answered is missing.
+async fn killed(kills: usize) {
     let files = Files::new();
     // Small, so that some are killed while a file is put aside.
     files.configure(&[("{path: audit/audit.jsonl}", "{path: audit/audit.jsonl, rotate: {size: 64KiB}}")]);
     let asked = Arc::new(question(&files.token("ada", "weather:read"), "get_forecast", &json!({"city": "Oslo"})));
     let mut told = HashSet::new();
-    for round in 0..KILLS {
+    for round in 0..kills {
         let serving = Serving::start(&files, "toolgate.yaml");
         let channel = serving.connect().await;
         let answered = Arc::new(AtomicUsize::new(0));
@@ -90,10 +93,22 @@ async fn no_decision_that_was_answered_is_missing() {
     }
     let missing: Vec<_> = told.difference(&recorded).collect();
     assert!(missing.is_empty(), "{} of {} are missing: {missing:?}", missing.len(), told.len());
-    assert!(told.len() > KILLS * 10 && torn <= KILLS, "{} told, {torn} torn", told.len());
+    assert!(told.len() > kills * 10 && torn <= kills, "{} told, {torn} torn", told.len());
     let arguments = [&["audit", "verify"][..], &names.iter().map(String::as_str).collect::<Vec<_>>()].concat();
     let verified = files.run(&arguments);
     assert_eq!(verified.code, 0, "{}", verified.stdout);
+    println!("{kills} kills, {} answers, {torn} torn tails, {} files", told.len(), names.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_decision_that_was_answered_is_missing() {
+    killed(KILLS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "some minutes; `make soak` runs it"]
+async fn soak_of_kills() {
+    killed(std::env::var("TOOLGATE_SOAK_KILLS").map_or(SOAK_KILLS, |count| count.parse().unwrap())).await;
 }
 
 /// With nothing but the name left to it, the process goes on in a new file, and says so.

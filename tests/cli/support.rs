@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -164,8 +164,10 @@ fn token(key: &TestKey, subject: &str, scope: &str, further: &Value) -> String {
     key.token(&key.header(), &claims.to_string())
 }
 
+/// The program; `TOOLGATE` may name another build of it.
 pub(crate) fn toolgate(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_toolgate"));
+    let program = std::env::var_os("TOOLGATE").unwrap_or_else(|| env!("CARGO_BIN_EXE_toolgate").into());
+    let mut command = Command::new(program);
     command.args(arguments).env_remove("RUST_LOG").stdin(Stdio::null());
     command
 }
@@ -232,13 +234,38 @@ impl Serving {
     /// Starts `toolgate serve` in the folder and waits for its line.
     #[track_caller]
     pub(crate) fn start(files: &Files, config: &str) -> Self {
-        let mut command = files.command(&["serve", "-c", config]);
-        let log = std::fs::File::create(files.path("audit/log")).unwrap();
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut child = Self::spawn(files, config);
         let (send, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).all(|line| send.send(line).is_ok()));
-        let Ok(ready) = lines.recv_timeout(PATIENCE) else {
+        let ready = lines.recv_timeout(PATIENCE).ok();
+        Self::ready(files, child, ready)
+    }
+
+    /// The same where records go to standard output, and the line to the log.
+    #[track_caller]
+    pub(crate) fn start_piped(files: &Files, config: &str) -> (Self, ChildStdout) {
+        let mut child = Self::spawn(files, config);
+        let stdout = child.stdout.take().unwrap();
+        let mut ready = None;
+        wait_for(|| {
+            let log = std::fs::read_to_string(files.path("audit/log")).unwrap();
+            ready =
+                log.lines().find(|line| line.starts_with("toolgate ready") && log.ends_with('\n')).map(str::to_owned);
+            ready.is_some()
+        });
+        (Self::ready(files, child, ready), stdout)
+    }
+
+    fn spawn(files: &Files, config: &str) -> Child {
+        let mut command = files.command(&["serve", "-c", config]);
+        let log = std::fs::File::create(files.path("audit/log")).unwrap();
+        command.stdout(Stdio::piped()).stderr(log).spawn().unwrap()
+    }
+
+    #[track_caller]
+    fn ready(files: &Files, mut child: Child, ready: Option<String>) -> Self {
+        let Some(ready) = ready else {
             child.kill().unwrap();
             panic!("{}", std::fs::read_to_string(files.path("audit/log")).unwrap());
         };
@@ -248,6 +275,13 @@ impl Serving {
         };
         let (grpc, admin) = (field("grpc "), field("admin ").parse().unwrap());
         Self { child, grpc, admin, ready }
+    }
+
+    /// Resident memory, in KiB.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

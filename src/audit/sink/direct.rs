@@ -78,6 +78,25 @@ impl Direct {
         }
     }
 
+    /// Whether the record was taken; if not, it is not missing yet.
+    pub(super) fn offer(&self, body: &Body, now: UnixTime, state: &State) -> bool {
+        let mut guarded = self.lock();
+        let outcome = guarded.writer.offer(body, now);
+        guarded.waiting |= outcome.is_ok() && guarded.batch.is_some();
+        drop(guarded);
+        self.work.notify_one();
+        match &outcome {
+            Ok(()) => state.note(&outcome),
+            Err(error) => state.fails(error),
+        }
+        outcome.is_ok()
+    }
+
+    /// A record is missing here.
+    pub(super) fn missed(&self) {
+        self.lock().writer.missed(1);
+    }
+
     /// Flushes whatever was written, for all who wait for it, until nobody can come any more.
     fn flush(&self, disk: &dyn Disk, state: &State) {
         loop {

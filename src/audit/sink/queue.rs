@@ -133,7 +133,7 @@ impl Queue {
     pub(super) fn writing(mut writer: Writer, state: Arc<State>) -> Self {
         Self::start(move |mut jobs, _| {
             while let Some(job) = jobs.blocking_next() {
-                writer.dropped(jobs.dropped());
+                writer.missed(jobs.dropped());
                 match job {
                     Job::Record(record) => {
                         let outcome = writer.append(&record.body, record.now);
@@ -176,6 +176,18 @@ impl Queue {
         let error = state.stalled();
         state.note(&Err(error.clone()));
         if counts { Receipt::Refused(error) } else { Receipt::Unasked }
+    }
+
+    /// Whether there was room for the record.
+    pub(super) fn offer(&self, body: &Body, now: UnixTime) -> bool {
+        let body = Body { bytes: body.bytes.clone(), chained: body.chained };
+        let record = Pending { body, now, waiting: None };
+        self.jobs.as_ref().is_some_and(|(jobs, _)| self.level.enter() && jobs.send(Job::Record(record)).is_ok())
+    }
+
+    /// A record is missing here.
+    pub(super) fn missed(&self) {
+        self.level.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Hands over a task.

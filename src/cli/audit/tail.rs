@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::io::{self, BufRead, BufReader, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ Exit codes: 0 shown, 3 the file cannot be read.";
 
 /// Between two looks at a file that is being written.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// Bytes that are looked at in one step, from the end of a file backwards.
+const BLOCK: usize = 64 * 1024;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Tail {
@@ -68,6 +71,12 @@ impl Tail {
             reason: self.reason.clone(),
         };
         let mut lines = Lines { path: &self.file, reader: open(&self.file)?, line: Vec::new() };
+        // With a filter, nobody knows how far back the last ones are. Neither is it known of what is no file on a disk.
+        if filter.is_empty()
+            && let Ok(start @ 1..) = start_of_last(lines.reader.get_ref(), self.lines, BLOCK)
+        {
+            lines.reader.seek(SeekFrom::Start(start)).map_err(|error| unreadable(&self.file, &error))?;
+        }
         let mut last = VecDeque::new();
         while let Some(line) = lines.next()? {
             let Some(shown) = self.shown(line, &filter) else { continue };
@@ -78,7 +87,7 @@ impl Tail {
                 last.push_back(shown);
             }
         }
-        let mut out = std::io::stdout().lock();
+        let mut out = io::stdout().lock();
         for shown in last {
             if out.write_all(shown.as_bytes()).is_err() {
                 return Ok(());
@@ -137,5 +146,44 @@ impl Lines<'_> {
         self.reader = BufReader::new(file);
         self.line.clear();
         true
+    }
+}
+
+/// Where the last `count` lines of a file begin, not counting one without its line feed; `block` bytes are read at a time.
+fn start_of_last(file: &File, count: usize, block: usize) -> io::Result<u64> {
+    let mut bytes = vec![0; block];
+    let (mut end, mut found) = (file.metadata()?.len(), 0);
+    while end > 0 {
+        let start = end.saturating_sub(u64::try_from(block).unwrap_or(u64::MAX));
+        let length = usize::try_from(end - start).unwrap_or(block);
+        let part = bytes.get_mut(..length).unwrap_or_default();
+        file.read_exact_at(part, start)?;
+        for (at, _) in part.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            if found == count {
+                return Ok(start + u64::try_from(at).unwrap_or(0) + 1);
+            }
+            found += 1;
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn the_last_lines_begin_where_they_do_however_they_are_read() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"one\ntwo\n\nfour\nhalf").unwrap();
+        for block in 1..=20 {
+            for (count, expected) in [(0, 14), (1, 9), (2, 8), (3, 4), (4, 0), (5, 0)] {
+                assert_eq!(start_of_last(&file, count, block).unwrap(), expected, "{count} lines, {block} bytes");
+            }
+        }
+        assert_eq!(start_of_last(&tempfile::tempfile().unwrap(), 3, 4).unwrap(), 0);
     }
 }
