@@ -387,8 +387,8 @@ def report_servers(figures: dict[str, object]) -> None:
             rounds = load[name]
             values = [median(rounds, key) for key in ("per_second", "p50", "p99", "cpu_micros")]
             busy, generator = median(rounds, "server_busy"), median(rounds, "generator_busy")
-            figures = f"{values[0]:9,.0f} {values[1]:8,.0f} {values[2]:8,.0f} {values[3]:11.1f}"
-            print(f"{name:10} {figures} {busy:7.0%} {generator:10.0%}")
+            shown = f"{values[0]:9,.0f} {values[1]:8,.0f} {values[2]:8,.0f} {values[3]:11.1f}"
+            print(f"{name:10} {shown} {busy:7.0%} {generator:10.0%}")
         print(f"throughput {load['throughput_ratio']:.3f} of the bare server's (from {min(ratios):.3f} to {max(ratios):.3f})")
         print(f"CPU per request {load['cpu_ratio']:.2f} times the bare server's")
         if not load["saturated"]:
