@@ -79,6 +79,7 @@ impl Authorization for Unaudited {
             decision_id: &id,
             generation: generation.rules.generation,
             digest: &generation.rules.digest,
+            disclosure: &generation.disclosure,
             now,
         };
         let response = build(&decision, &about).response;

@@ -156,6 +156,7 @@ impl Bench {
         About {
             server: Some(self.server()),
             source: self.context.peer,
+            disclosure: &self.generation.disclosure,
             headers: &self.context.headers,
             caller: Some(&self.known.caller),
             principal: Some(&self.known.principal),
@@ -187,7 +188,8 @@ impl Bench {
             policies: &["file-a-ticket", "file-an-urgent-ticket"],
             errors: &[],
             shadow: None,
-            values: &[],
+            values: &decision.values,
+            disclosure: about.disclosure,
             status: None,
             source: about.source,
             request_id: &self.context.id,

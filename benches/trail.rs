@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use futures_util::FutureExt;
-use toolgate::audit::{Audit, AuditSettings, Latency, Record, Verdict};
+use toolgate::audit::{Audit, AuditSettings, Disclosure, Latency, Record, Verdict};
 use toolgate::clock::Clock;
+use toolgate::policy::values::Values;
 
 use crate::desk::{TOOLS, tool};
 
@@ -41,7 +42,8 @@ pub(crate) fn write(file: &Path, count: usize) {
             policies: &["all"],
             errors: &[],
             shadow: None,
-            values: &[],
+            values: &Values::default(),
+            disclosure: &Disclosure::default(),
             status: denied.then_some(403),
             source: None,
             request_id: b"1639ff41-5d47-4573-9cff-4c41d147abf7",

@@ -9,6 +9,7 @@
 mod chain;
 mod checkpoint;
 mod copy;
+mod disclosure;
 mod disk;
 mod error;
 mod file;
@@ -39,6 +40,7 @@ use prometheus_client::metrics::counter::Counter;
 use crate::context::UnixTime;
 
 pub use self::checkpoint::{CheckpointKeyError, CheckpointSettings, PublicKey, Signer};
+pub use self::disclosure::{Disclosure, Showing};
 pub use self::error::AuditError;
 pub(crate) use self::line::hex;
 pub(crate) use self::line::timestamp;
@@ -48,7 +50,6 @@ pub use self::record::Latency;
 pub use self::record::Record;
 pub use self::record::Reload;
 pub use self::record::ReloadOutcome;
-pub use self::record::Scalar;
 pub use self::record::Shadow;
 pub use self::record::Verdict;
 pub use self::sink::{Mode, SinkStatus};
@@ -209,7 +210,7 @@ impl Audit {
         // Nothing of this key leaves the process: what is erased later cannot be guessed from its digest.
         let salt = self.keyed(record.decision_id.as_str().as_bytes(), SALT_BYTES);
         let mut line = Line::new(BODY.take());
-        record.write(&mut line, &salt);
+        record.write(&mut line, &salt, self.subject_key.as_ref());
         let body = line.finish();
         let receipts = self.append(&body, record.time);
         BODY.set(body.bytes);

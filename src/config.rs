@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-pub use audit::{AuditConfig, AuditFile, CheckpointConfig, OtlpConfig};
+pub use audit::{AuditConfig, AuditFile, CheckpointConfig, OtlpConfig, ValuePath, ValuesConfig};
 pub use cases::{Case, CaseRequest, Expected, Known, Wanted, cases};
 pub use introspection::{CredentialConfig, IntrospectionConfig};
 pub use issuer::{IssuerConfig, KeySource};

@@ -25,6 +25,7 @@ use crate::policy::query::RequestFacts;
 use crate::policy::shadow::ShadowOutcome;
 use crate::policy::stepup::Published;
 use crate::policy::subject::{ScopeHierarchy, Subject};
+use crate::policy::values::Values;
 use crate::policy::{Engine, Question, Target};
 use crate::token::{Credential, Principal, ProofError, ProofId, Revocations, SenderError, Sent, check_sender};
 
@@ -122,6 +123,8 @@ pub struct Decision {
     pub erring: Vec<Arc<str>>,
     /// What shadow policies would have made of it. It has no say in the answer.
     pub shadow: Option<ShadowOutcome>,
+    /// The values that the policies read.
+    pub values: Values,
 }
 
 /// A request that has reached a server and presents a token.
@@ -154,6 +157,7 @@ impl Decision {
             determining: Vec::new(),
             erring: Vec::new(),
             shadow: None,
+            values: Values::default(),
         }
     }
 
@@ -330,6 +334,7 @@ impl Asked<'_> {
             determining: conclusion.determining,
             erring: conclusion.erring,
             shadow: conclusion.shadow,
+            values: conclusion.values,
         }
     }
 

@@ -26,6 +26,7 @@ pub mod shadow;
 pub mod stepup;
 pub mod subject;
 mod validate;
+pub mod values;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ use crate::policy::query::{Query, RequestFacts, Unknown, queries};
 use crate::policy::shadow::Shadow;
 use crate::policy::stepup::Published;
 use crate::policy::subject::{ScopeHierarchy, Subject};
+use crate::policy::values::Values;
 
 /// Validated policies of one generation.
 #[derive(Debug)]
@@ -87,7 +89,7 @@ impl Engine {
     /// Decides one message: every question that it raises must be answered with an allow. Fills `targets` with what was
     /// asked, for the record.
     pub fn evaluate(&self, question: &Question<'_>, targets: &mut Vec<Target>) -> Conclusion {
-        let (mut verdicts, mut shadow) = (Verdicts::default(), Shadow::default());
+        let (mut verdicts, mut shadow, mut values) = (Verdicts::default(), Shadow::default(), Values::default());
         match queries(question.operation, question.server) {
             Err(Unknown::Method) => verdicts.refuse(Refusal::MethodUnknown),
             Err(Unknown::Tool) => verdicts.refuse(Refusal::ToolUnknown),
@@ -95,6 +97,7 @@ impl Engine {
                 targets.extend(queries.iter().map(target));
                 let shadowed = queries.iter().any(|query| query.route.has_shadows());
                 for query in &queries {
+                    query.read(question.subject, question.facts, &mut values);
                     let answer = self.answer(question, query, Mode::Enforced);
                     if shadowed {
                         let answer = answer.as_ref().map(|(answer, _)| answer);
@@ -112,7 +115,7 @@ impl Engine {
                 }
             }
         }
-        verdicts.conclude(self.generation, shadow)
+        Conclusion { values, ..verdicts.conclude(self.generation, shadow) }
     }
 
     /// What the policies of `mode` answer to one question, over the values that they read.

@@ -4,6 +4,7 @@
 //! step; a request takes one snapshot at its start. What does not load changes nothing, and says so loudly.
 
 mod credentials;
+mod disclosure;
 mod files;
 mod fixed;
 mod gather;

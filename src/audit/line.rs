@@ -4,6 +4,7 @@
 //! steer a terminal or reorder what a reader sees. Every string and list is cut at a bound of its own, which makes the
 //! bound on the whole line a sum and not a hope. A cut value keeps a hash of all of it, so that two stay different.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write;
 
@@ -109,19 +110,32 @@ impl Line {
 
     /// A member that is a list of strings.
     pub(super) fn list(&mut self, name: &str, items: &[&str]) {
+        self.items(name, items, None, |line, item| line.string(item), |item| Cow::Borrowed(item));
+    }
+
+    /// A member that is a list of as many `items` as begin before `end`, or within its own limit. Its last item then counts
+    /// the rest, with a hash of what they are as `text`.
+    pub(super) fn items<T>(
+        &mut self,
+        name: &str,
+        items: &[T],
+        end: Option<usize>,
+        write: impl Fn(&mut Line, &T),
+        text: impl Fn(&T) -> Cow<'_, str>,
+    ) {
         self.key(name);
         self.bytes.push(b'[');
-        let end = self.bytes.len() + LIST_LIMIT;
+        let end = end.unwrap_or(self.bytes.len() + LIST_LIMIT);
         for (index, item) in items.iter().enumerate() {
             if index > 0 {
                 self.bytes.push(b',');
             }
             if self.bytes.len() >= end {
-                let rest = items.iter().skip(index).copied();
+                let rest = items.iter().skip(index).map(text);
                 self.string(&format!("…+{}#{}", items.len() - index, hash(rest)));
                 break;
             }
-            self.string(item);
+            write(self, item);
         }
         self.bytes.push(b']');
     }
@@ -147,7 +161,8 @@ impl Line {
         self.bytes.push(b':');
     }
 
-    fn string(&mut self, value: &str) {
+    /// A string that is no member.
+    pub(super) fn string(&mut self, value: &str) {
         self.bytes.push(b'"');
         if value.len() <= STRING_LIMIT && value.bytes().all(|byte| matches!(byte, b' '..=b'~') && !is_quoted(byte)) {
             self.bytes.extend_from_slice(value.as_bytes());
@@ -186,7 +201,8 @@ impl Line {
         }
     }
 
-    fn display(&mut self, value: impl Display) {
+    /// A word that is no member.
+    pub(super) fn display(&mut self, value: impl Display) {
         // A vector takes every write.
         let _ = write!(self.bytes, "{value}");
     }
@@ -208,13 +224,13 @@ fn is_quoted(byte: u8) -> bool {
 }
 
 /// The start of SHA-256 over the parts with 0xFF, which is in no UTF-8, between them.
-fn hash<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+fn hash<T: AsRef<str>>(parts: impl IntoIterator<Item = T>) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     for (index, part) in parts.into_iter().enumerate() {
         if index > 0 {
             context.update(&[0xff]);
         }
-        context.update(part.as_bytes());
+        context.update(part.as_ref().as_bytes());
     }
     let digest = context.finish();
     hex(digest.as_ref().get(..MARK_BYTES).unwrap_or_default())

@@ -14,6 +14,10 @@ const MAX_NAMES: usize = 100_000;
 /// The name of all that came when there was no room for another.
 const OTHERS: &str = "(others)";
 
+/// Letters of one value, and of all of a decision, that are shown on its line.
+const MAX_VALUE: usize = 60;
+const MAX_VALUES: usize = 200;
+
 /// Which decisions are shown; what is absent does not matter.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -89,7 +93,30 @@ fn decision(record: &Value<'_>) -> String {
         parts.push(format!("errors {errors}"));
     }
     parts.extend(text(record, "detail").map(|detail| format!("({detail})")));
+    parts.extend(values(record));
     parts.join("  ")
+}
+
+/// The values that were read, without the name that most of their paths begin with, as far as they fit on a line.
+fn values(record: &Value<'_>) -> Option<String> {
+    let mut shown = String::new();
+    for (path, value) in record.get("values")?.members() {
+        let path =
+            ["context.arguments.", "context."].into_iter().find_map(|start| path.strip_prefix(start)).unwrap_or(&path);
+        // As it was written: printable ASCII, whatever it means.
+        let value = value.raw();
+        let told = if value.len() > MAX_VALUE { format!("{}...", value.get(..MAX_VALUE)?) } else { value.to_owned() };
+        let told = format!("{}={told}", plain(path));
+        if !shown.is_empty() && shown.len() + told.len() > MAX_VALUES {
+            shown.push_str(" ...");
+            break;
+        }
+        if !shown.is_empty() {
+            shown.push(' ');
+        }
+        shown.push_str(&told);
+    }
+    (!shown.is_empty()).then_some(shown)
 }
 
 /// What a record of another kind says beside its place in the chain.

@@ -4,8 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::audit::DecisionId;
-use crate::audit::line::{Body, LIST_LIMIT, Line};
+use crate::audit::disclosure;
+use crate::audit::disclosure::Disclosure;
+use crate::audit::line::{Body, Line};
+use crate::audit::subject::SubjectKey;
 use crate::context::UnixTime;
+use crate::policy::values::Values;
 
 /// One decision, allow or deny. Absent values are left out of the line; values past their bound are cut and marked.
 ///
@@ -48,8 +52,10 @@ pub struct Record<'a> {
     pub errors: &'a [&'a str],
     /// What shadow policies would have made of it, where that is another decision, or one of them erred.
     pub shadow: Option<Shadow<'a>>,
-    /// The values that the decision read, by path.
-    pub values: &'a [(&'a str, Scalar<'a>)],
+    /// The values that the decision read.
+    pub values: &'a Values,
+    /// How much is shown of them, and of the caller's address.
+    pub disclosure: &'a Disclosure,
     /// The HTTP status answered; for an allow there is none, the upstream server answers.
     pub status: Option<u16>,
     /// The caller's address, where the configuration says which one that is.
@@ -92,19 +98,6 @@ pub struct Shadow<'a> {
     pub policies: &'a [&'a str],
     /// The ids of the shadow policies that failed to evaluate.
     pub errors: &'a [&'a str],
-}
-
-/// One value that a decision read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scalar<'a> {
-    /// A string, or the text of a type that JSON has no word for.
-    Text(&'a str),
-    /// An integer.
-    Long(i64),
-    /// A truth value.
-    Bool(bool),
-    /// Nothing was there.
-    Null,
 }
 
 /// Durations of the steps of a decision; a step that was not reached has none. Written in whole microseconds.
@@ -158,7 +151,8 @@ impl ReloadOutcome {
 }
 
 impl Record<'_> {
-    pub(super) fn write(&self, line: &mut Line, salt: &str) {
+    /// With `key`, what the disclosure says is hashed.
+    pub(super) fn write(&self, line: &mut Line, salt: &str, key: Option<&SubjectKey>) {
         line.text("kind", "decision");
         line.time("time", self.time);
         line.text("decision_id", self.decision_id.as_str());
@@ -189,10 +183,10 @@ impl Record<'_> {
         line.object("latency_us", |line| self.latency.write(line));
         line.personal(salt, |line| {
             line.optional("principal", self.principal);
-            if let Some(source) = self.source {
-                line.text("source", &source.to_string());
+            if let Some(address) = self.source {
+                disclosure::source(line, address, self.disclosure.source, key);
             }
-            line.object("values", |line| write_values(line, self.values));
+            disclosure::values(line, self.values, self.disclosure, key);
         });
     }
 }
@@ -295,21 +289,4 @@ fn note(kind: &str, time: UnixTime, members: impl FnOnce(&mut Line)) -> Body {
     line.time("time", time);
     members(&mut line);
     line.finish()
-}
-
-/// Values past the bound are counted under the name `…`, which no path has.
-fn write_values(line: &mut Line, values: &[(&str, Scalar<'_>)]) {
-    let end = line.len() + LIST_LIMIT;
-    for (index, (path, value)) in values.iter().enumerate() {
-        if line.len() >= end {
-            line.word("…", values.len() - index);
-            return;
-        }
-        match value {
-            Scalar::Text(text) => line.text(path, text),
-            Scalar::Long(number) => line.word(path, number),
-            Scalar::Bool(truth) => line.word(path, truth),
-            Scalar::Null => line.word(path, "null"),
-        }
-    }
 }

@@ -2,12 +2,14 @@ mod faults;
 mod otlp;
 mod rotation;
 mod sinks;
+mod values;
 mod verify;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -19,6 +21,7 @@ use serde_json::Value;
 use super::line::{LINE_LIMIT, STRING_LIMIT};
 use super::*;
 use crate::audit::checkpoint::tests::pair;
+use crate::policy::values::{Value as Read, Values};
 
 const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);
 
@@ -40,6 +43,12 @@ fn write(audit: &Audit) {
     put(audit, &typical(&audit.next_id())).unwrap();
 }
 
+/// No value was read.
+static NOTHING: LazyLock<Values> = LazyLock::new(Values::default);
+
+/// Everything is shown.
+static ALL: LazyLock<Disclosure> = LazyLock::new(Disclosure::default);
+
 fn typical(decision_id: &DecisionId) -> Record<'_> {
     Record {
         time: NOW,
@@ -60,7 +69,8 @@ fn typical(decision_id: &DecisionId) -> Record<'_> {
         policies: &["no-destructive-from-outside"],
         errors: &[],
         shadow: None,
-        values: &[],
+        values: &NOTHING,
+        disclosure: &ALL,
         status: Some(403),
         source: Some(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
         request_id: b"0d3b1c1e-6f7a-4a7e-9f0e-2f6f3c1d9b55",
@@ -296,8 +306,11 @@ fn hostile_line(audit: &Audit, path: &Path, hostile: &Hostile) -> Vec<u8> {
     let mut texts = hostile.texts.iter().map(String::as_str);
     let mut text = || texts.next().unwrap();
     let list: Vec<_> = hostile.list.iter().map(String::as_str).collect();
-    let mut values: Vec<_> = list.iter().map(|path| (*path, Scalar::Text(path))).collect();
-    values.extend([("number", Scalar::Long(hostile.number)), ("truth", Scalar::Bool(true)), ("none", Scalar::Null)]);
+    let texts: Vec<Read> = hostile.list.iter().cloned().map(Read::Text).collect();
+    let mut entries = vec![("number", Read::Long(hostile.number)), ("truth", Read::Bool(true)), ("none", Read::Absent)];
+    entries.extend(list.iter().copied().zip(texts.iter().cloned()).take(list.len() / 2));
+    entries.push(("all", Read::List(texts)));
+    let values: Values = entries.into_iter().map(|(path, value)| (Arc::from(path), value)).collect();
     let id = audit.next_id();
     let record = Record {
         time: UnixTime::from_millis(hostile.number),
@@ -403,6 +416,24 @@ fn fits_the_schema(line: &Value, kind: &str) {
         };
         assert!(fits, "`{name}` is {value}, the schema says {rule}");
     }
+    let shapes = &schema["$defs"]["value"]["oneOf"];
+    for (path, value) in line["values"].as_object().into_iter().flatten() {
+        let fits = |shape: &Value| match shape["type"].as_str().unwrap() {
+            "string" => value.is_string(),
+            "integer" => value.is_i64(),
+            "boolean" => value.is_boolean(),
+            "null" => value.is_null(),
+            "array" => {
+                value.as_array().is_some_and(|items| items.iter().all(|item| !item.is_object() && !item.is_array()))
+            }
+            "object" => value
+                .as_object()
+                .is_some_and(|mark| mark.len() == 1 && shape["required"][0] == **mark.keys().next().unwrap()),
+            other => panic!("{other}"),
+        };
+        let fitting = shapes.as_array().unwrap().iter().filter(|shape| fits(shape)).count();
+        assert_eq!(fitting, 1, "`{path}` is {value}");
+    }
     for name in shape["required"].as_array().unwrap() {
         assert!(members.contains_key(&name.as_str().unwrap().to_owned()), "{name} is missing");
     }
@@ -424,7 +455,14 @@ fn every_kind_of_record_fits_the_published_schema() {
     let outcome = ReloadOutcome::Refused;
     audit.reload(&Reload { time: NOW, outcome, generation: 3, digest: "4f1c", problems: &problems }).unwrap();
     let id = audit.next_id();
-    let values = [("context.arguments.days", Scalar::Long(7))];
+    let values = [
+        ("context.arguments.days", Read::Long(7)),
+        ("context.arguments.city", Read::Text("Oslo".to_owned())),
+        ("context.arguments.on", Read::Presence(true)),
+        ("context.arguments.tags", Read::List(vec![Read::Long(1), Read::Text("a".to_owned())])),
+        ("context.arguments.none", Read::Absent),
+    ];
+    let values: Values = values.map(|(path, value)| (Arc::from(path), value)).into_iter().collect();
     put(&audit, &Record { detail: Some("tool is not in the catalogue"), values: &values, ..typical(&id) }).unwrap();
     for _ in 0..3 {
         put(&audit, &Record { principal: None, server: None, ..typical(&id) }).unwrap();
@@ -452,7 +490,7 @@ fn cost() {
     let start = std::time::Instant::now();
     for _ in 0..ROUNDS {
         let mut line = Line::new(buffer);
-        std::hint::black_box(&record).write(&mut line, "0123456789abcdef0123456789abcdef");
+        std::hint::black_box(&record).write(&mut line, "0123456789abcdef0123456789abcdef", None);
         buffer = line.finish().bytes;
     }
     println!("serialise: {:?} for {} bytes", start.elapsed() / ROUNDS, buffer.len());

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::reader::{Fault, Field, Section};
+use super::reader::{Fault, Field, Section, Seen};
 use super::values::{self, KIB, MIB, Millis, Plain};
 use super::{Spanned, limits, path};
-use crate::audit::{Mode, Rotation};
+use crate::audit::{Disclosure, Mode, Rotation, Showing};
+use crate::policy::values::names;
+use crate::policy::values::path as path_of;
 
 /// Where decisions are recorded; at least one of the three sinks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,28 @@ pub struct AuditConfig {
     pub subject_key_file: Option<Spanned<PathBuf>>,
     /// Denials of unknown callers that are recorded one by one in each second.
     pub unauthenticated_rate: u64,
+    /// What is shown of the caller's address.
+    pub source: Showing,
+    /// What is shown of the values that policies read.
+    pub values: ValuesConfig,
+}
+
+/// What is shown of values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ValuesConfig {
+    /// Of those that are not named.
+    pub default: Showing,
+    /// Of those at these paths, and below them.
+    pub paths: Vec<ValuePath>,
+}
+
+/// A path as policies write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValuePath {
+    /// Its names, `context` or `principal` first.
+    pub names: Spanned<Vec<String>>,
+    /// What is shown of what is there.
+    pub showing: Showing,
 }
 
 /// A file of records.
@@ -84,6 +108,17 @@ const DEFAULT_UNAUTHENTICATED: usize = 100;
 const MODES: [(&str, Mode); 3] =
     [("strict", Mode::Strict), ("durable", Mode::Durable), ("best_effort", Mode::BestEffort)];
 
+const SHOWINGS: [(&str, Showing); 3] =
+    [("shown", Showing::Shown), ("masked", Showing::Masked), ("hashed", Showing::Hashed)];
+
+impl AuditConfig {
+    /// What records show.
+    pub fn disclosure(&self) -> Disclosure {
+        let paths = self.values.paths.iter().map(|it| (written(&it.names.value), it.showing)).collect();
+        Disclosure { values: self.values.default, paths, source: self.source }
+    }
+}
+
 pub(super) fn audit(section: &mut Section<'_, '_>) -> Option<AuditConfig> {
     if section.present(&["file", "stdout", "otlp"]).is_empty() {
         // What cannot be recorded is denied, so without a place to record nothing would ever be allowed.
@@ -100,7 +135,52 @@ pub(super) fn audit(section: &mut Section<'_, '_>) -> Option<AuditConfig> {
     let rate = section
         .optional("unauthenticated_rate", |field| limits::count(field, UNAUTHENTICATED))
         .unwrap_or(DEFAULT_UNAUTHENTICATED);
-    Some(AuditConfig { file, stdout, otlp, checkpoints, subject_key_file, unauthenticated_rate: number(rate) })
+    // What is wrong with the key is said of the key.
+    let has_key = !section.present(&["subject_key_file"]).is_empty();
+    let source = section.optional("source", |field| showing(field, has_key)).unwrap_or_default();
+    let values = section.optional("values", |field| shown(field, has_key)).unwrap_or_default();
+    let unauthenticated_rate = number(rate);
+    Some(AuditConfig { file, stdout, otlp, checkpoints, subject_key_file, unauthenticated_rate, source, values })
+}
+
+/// One word for all values, or a section.
+fn shown(field: &Field<'_>, has_key: bool) -> Option<ValuesConfig> {
+    if field.is_text() {
+        return Some(ValuesConfig { default: showing(field, has_key)?, paths: Vec::new() });
+    }
+    field.section(|section| {
+        let default = section.optional("default", |field| showing(field, has_key)).unwrap_or_default();
+        let paths = section.optional("paths", |field| {
+            let mut seen = Seen::default();
+            field.entries(|path, field| value_path(path, field, has_key, &mut seen))
+        });
+        Some(ValuesConfig { default, paths: paths.unwrap_or_default() })
+    })
+}
+
+fn value_path(path: &Spanned<&str>, field: &Field<'_>, has_key: bool, seen: &mut Seen) -> Option<ValuePath> {
+    let showing = showing(field, has_key);
+    let Some(names) = names(path.value) else {
+        let help = "write it as in a policy, such as `context.arguments.days` or `principal.department`";
+        field.report(Fault::new("is no path of a value", help));
+        return None;
+    };
+    field.distinct(seen, written(&names));
+    Some(ValuePath { names: Spanned { value: names, span: path.span.clone() }, showing: showing? })
+}
+
+fn written(names: &[String]) -> String {
+    path_of(names.iter().map(String::as_str))
+}
+
+fn showing(field: &Field<'_>, has_key: bool) -> Option<Showing> {
+    let showing = field.choice(&SHOWINGS)?;
+    if showing == Showing::Hashed && !has_key {
+        let help = "add `subject_key_file`, a file with a long random secret, or write `masked`";
+        field.report(Fault::new("cannot be `hashed`: there is no key", help));
+        return None;
+    }
+    Some(showing)
 }
 
 fn file(section: &mut Section<'_, '_>) -> Option<AuditFile> {

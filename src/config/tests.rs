@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::audit::Mode;
+use crate::audit::{Disclosure, Mode, Showing};
 use crate::decision::server::Denials;
 use crate::issuer::Pace;
 use crate::policy::overlay::Overlay;
@@ -96,6 +96,24 @@ fn a_collector_is_read() {
     let otlp = accept(SAMPLE).resolved_from(Path::new("/etc")).audit.otlp.unwrap();
     assert_eq!(otlp.headers_file.unwrap().value, Path::new("/etc/otlp.headers"));
     assert_eq!(otlp.ca_file.unwrap().value, Path::new("/etc/ca.pem"));
+}
+
+/// What records show: in one word, or path by path. The default is everything.
+#[test]
+fn what_records_show_is_read() {
+    let disclosure = |more: &str| {
+        let audit = format!("audit:\n  stdout: {{}}\n  subject_key_file: s.key\n{more}");
+        accept(&replaced(SMALLEST, "audit: {stdout: {}}\n", &audit)).audit.disclosure()
+    };
+    assert_eq!(disclosure(""), Disclosure::default());
+    for (word, showing) in [("shown", Showing::Shown), ("masked", Showing::Masked), ("hashed", Showing::Hashed)] {
+        let expected = Disclosure { values: showing, paths: Vec::new(), source: showing };
+        assert_eq!(disclosure(&format!("  values: {word}\n  source: {word}\n")), expected);
+    }
+    let text = "  values: {default: masked, paths: {'context[\"arguments\"].a[\"b c\"]': hashed, principal: shown}}\n";
+    let paths =
+        vec![("context.arguments.a[\"b c\"]".to_owned(), Showing::Hashed), ("principal".to_owned(), Showing::Shown)];
+    assert_eq!(disclosure(text), Disclosure { values: Showing::Masked, paths, source: Showing::Shown });
 }
 
 /// Nothing that has a default.

@@ -166,6 +166,7 @@ impl Gate {
         let about = About {
             server,
             source: caller_address(&generation.rules, context),
+            disclosure: &generation.disclosure,
             headers: &context.headers,
             caller: known.as_deref().map(|known| &known.caller),
             principal: principal.as_deref(),
@@ -234,7 +235,8 @@ impl Gate {
                 policies: &flipping,
                 errors: &shadow_errors,
             }),
-            values: &[],
+            values: &decision.values,
+            disclosure: about.disclosure,
             status: reply.status,
             source: about.source,
             request_id: request_id(context),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 
-use crate::audit::DecisionId;
+use crate::audit::{DecisionId, Disclosure};
 use crate::context::{Headers, UnixTime};
 use crate::decision::denial::Denial;
 use crate::decision::server::Server;
@@ -54,6 +54,8 @@ pub struct About<'a> {
     pub now: UnixTime,
     /// The caller's address as the configuration says, or else the proxy's peer.
     pub source: Option<IpAddr>,
+    /// How much the record shows of it, and of what policies read.
+    pub disclosure: &'a Disclosure,
 }
 
 /// An answer, and the HTTP status in it; an allowed request has none, its server answers.

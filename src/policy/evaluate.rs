@@ -16,6 +16,7 @@ use crate::policy::bundle::{BundledPolicy, Mode};
 use crate::policy::query::Query;
 use crate::policy::shadow::{Shadow, ShadowOutcome};
 use crate::policy::subject::{Placed, Subject};
+use crate::policy::values::Values;
 
 /// Proof that the policies of one generation allow one request.
 #[derive(Debug)]
@@ -255,7 +256,7 @@ impl Verdicts {
             None => Ok(Permit { policies: determining.clone(), generation }),
         };
         let shadow = shadow.conclude(verdict.is_ok());
-        Conclusion { verdict, determining, erring, shadow }
+        Conclusion { verdict, determining, erring, shadow, values: Values::default() }
     }
 }
 
@@ -270,4 +271,6 @@ pub struct Conclusion {
     pub erring: Vec<Arc<str>>,
     /// What shadow policies would have made of it.
     pub shadow: Option<ShadowOutcome>,
+    /// The values that policies read, shadow policies included.
+    pub values: Values,
 }

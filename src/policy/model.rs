@@ -13,6 +13,7 @@ use crate::policy::catalog::{Catalog, CataloguedTool, Hints};
 use crate::policy::names::{EntityKind, any_tool, owned};
 use crate::policy::paths::{Need, Reads};
 use crate::policy::plan::{OpenPlan, Plan, Plans};
+use crate::policy::values::Readings;
 
 /// One action on one kind of target: the entities that every question about it needs, and the policies.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Route {
     has_shadows: bool,
     enforced: Policies,
     shadows: Policies,
+    /// What a record tells of what both read, if the target is known.
+    readings: Readings,
 }
 
 /// The policies of a route.
@@ -133,7 +136,7 @@ impl<'a> Maker<'a> {
         let mut routes = HashMap::new();
         let on_server = SessionMethod::ALL.iter().map(|method| method.as_str()).chain(["subscriptions/listen"]);
         for method in on_server.chain(methods.iter().map(String::as_str)) {
-            routes.insert(method.to_owned(), self.closed(method, None, (&uid, &[]))?);
+            routes.insert(method.to_owned(), self.closed(method, (None, None), (&uid, &[]))?);
         }
         for method in OPEN_METHODS {
             routes.insert(method.to_owned(), self.open(method)?);
@@ -156,14 +159,14 @@ impl<'a> Maker<'a> {
         let entity = tool_entity(server, &tool.name, tool.hints);
         let uid = entity.uid();
         let target = (&uid, std::slice::from_ref(parent));
-        let route = self.closed(&owned(server, &tool.name), Some(entity), target)?;
+        let route = self.closed(&owned(server, &tool.name), (Some(entity), Some(&tool.arguments)), target)?;
         Ok(ToolModel { route, text: uid.to_string().into(), arguments: tool.arguments.clone(), uid })
     }
 
     fn closed(
         &mut self,
         action: &str,
-        resource: Option<Entity>,
+        (resource, arguments): (Option<Entity>, Option<&RecordType>),
         target: (&EntityUid, &[EntityUid]),
     ) -> Result<Route, MissingAction> {
         let (uid, groups) = self.action(action)?;
@@ -174,7 +177,10 @@ impl<'a> Maker<'a> {
             Policies::Closed { plans, reads }
         };
         let both = [policies(Mode::Enforced), policies(Mode::Shadow)];
-        self.route(uid, &groups, resource, both)
+        let mut reads = both[0].reads().clone();
+        reads.add(both[1].reads());
+        let readings = Readings::of(&reads, arguments);
+        Ok(Route { readings, ..self.route(uid, &groups, resource, both)? })
     }
 
     fn open(&mut self, action: &str) -> Result<Route, MissingAction> {
@@ -197,7 +203,8 @@ impl<'a> Maker<'a> {
         let entities = self.entities((&uid, groups), resource, &reads)?;
         let asks_client = reads.context.need("token").member("client") != Need::Nothing;
         let (text, has_shadows) = (uid.to_string().into(), !shadows.is_empty());
-        Ok(Route { text, uid, entities, asks_client, has_shadows, enforced, shadows })
+        let readings = Readings::default();
+        Ok(Route { text, uid, entities, asks_client, has_shadows, enforced, shadows, readings })
     }
 
     /// The action `id`, and its ancestors.
@@ -258,6 +265,19 @@ impl Route {
         match self.policies(mode) {
             Policies::Closed { plans, .. } => plans.iter().map(|plan| &**plan).collect(),
             Policies::Open(plan) => plan.plans(resource, ancestors),
+        }
+    }
+
+    /// Hands `read` all that the policies of either mode read for the resource `resource`, which is in `ancestors`.
+    pub fn each_reading(&self, resource: &EntityUid, ancestors: &[EntityUid], mut read: impl FnMut(&Readings)) {
+        if !self.readings.is_empty() {
+            read(&self.readings);
+        }
+        for policies in [&self.enforced, &self.shadows] {
+            match policies {
+                Policies::Closed { .. } => {}
+                Policies::Open(plan) => plan.readings(resource, ancestors).for_each(&mut read),
+            }
         }
     }
 

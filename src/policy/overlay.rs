@@ -13,6 +13,7 @@ use cedar_policy::RestrictedExpression;
 pub use literals::{Never, never};
 pub use path::MAX_PATH;
 pub use url::MAX_URL;
+pub(in crate::policy) use url::UrlParts;
 
 use crate::json::{Kind, Value};
 use crate::policy::arguments::ArgumentType;

@@ -43,6 +43,8 @@ pub struct Reads {
     pub context: Paths,
     /// Names of attributes, read of anything that is not the context.
     pub attributes: BTreeSet<String>,
+    /// Attributes of the principal, as far as an expression names them by it.
+    pub principal: Paths,
     /// Groups that conditions name: such a group may be asked what it is in.
     pub groups: BTreeSet<EntityUid>,
 }
@@ -64,6 +66,11 @@ impl Paths {
     /// Whether all of it is read as one value.
     pub fn is_whole(&self) -> bool {
         self.whole
+    }
+
+    /// Every member that is named, with what is needed of it.
+    pub fn needs(&self) -> impl Iterator<Item = (&str, Need<'_>)> {
+        self.members.keys().map(|name| (name.as_str(), self.need(name)))
     }
 
     /// The members that are named.
@@ -134,6 +141,7 @@ impl Reads {
     pub fn add(&mut self, other: &Self) {
         self.context.add(&other.context);
         self.attributes.extend(other.attributes.iter().cloned());
+        self.principal.add(&other.principal);
         self.groups.extend(other.groups.iter().cloned());
     }
 
@@ -156,6 +164,9 @@ impl Reads {
             }
             Expr::GetAttr { expr, attr } => {
                 self.attributes.insert(attr.to_string());
+                if may_be_principal(expr) {
+                    self.principal.mark(&[attr.to_string()], true);
+                }
                 self.walk(expr);
             }
             Expr::HasAttr { expr, attrs } => self.has(expr, attrs.iter().map(ToString::to_string).collect()),
@@ -191,6 +202,9 @@ impl Reads {
                 }
             }
             None => {
+                if may_be_principal(expr) {
+                    self.principal.mark(&attrs, false);
+                }
                 self.attributes.extend(attrs);
                 self.walk(expr);
             }
@@ -229,6 +243,29 @@ impl Reads {
             }
             _ => None,
         }
+    }
+}
+
+/// Whether `expr` may be the principal, by its own name or through branches and records that hold it. What it is by another
+/// name (an entity that is written out) is not seen: this is for telling what was read, and tells less rather than more.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the list of names for the principal is closed")]
+fn may_be_principal(expr: &Expr) -> bool {
+    match expr {
+        Expr::Var(Var::Principal) => true,
+        Expr::IfThenElse { then_expr, else_expr, .. } => may_be_principal(then_expr) || may_be_principal(else_expr),
+        Expr::GetAttr { expr, attr } => member(expr, attr).into_iter().any(may_be_principal),
+        _ => false,
+    }
+}
+
+/// What the member `name` of `expr` may be, as far as that stands in records that are written out.
+#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else has members that are written out")]
+fn member<'e>(expr: &'e Expr, name: &str) -> Vec<&'e Expr> {
+    match expr {
+        Expr::Record(members) => members.iter().filter(|(key, _)| key.as_str() == name).map(|(_, it)| &**it).collect(),
+        Expr::IfThenElse { then_expr, else_expr, .. } => [member(then_expr, name), member(else_expr, name)].concat(),
+        Expr::GetAttr { expr, attr } => member(expr, attr).into_iter().flat_map(|it| member(it, name)).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -287,6 +324,24 @@ mod tests {
         assert_eq!(found.context, paths(&[("token.client.host", true)]));
         for condition in ["context.token.client has host", "context has token.client.host"] {
             assert_eq!(reads(condition).attributes, ["host".to_owned()].into(), "{condition}");
+        }
+    }
+
+    #[test]
+    fn attributes_of_the_principal_are_told_apart_from_those_of_others() {
+        for (condition, marks) in [
+            ("principal.department == \"x\"", &[("department", true)][..]),
+            ("principal has department && resource.name == \"x\"", &[("department", false)]),
+            ("resource has name || action has name || context.token.client.name == \"x\"", &[]),
+            ("(if context.c then principal else context.token.client).name == \"x\"", &[("name", true)]),
+            ("(if context.c then context.token.client else resource).name == \"x\"", &[]),
+            ("{p: principal, r: resource}.r.name == \"x\"", &[]),
+            ("{p: principal, r: resource}.p.name == \"x\"", &[("name", true)]),
+            ("{p: {q: principal}}.p.q.name == \"x\"", &[("name", true)]),
+            ("(if context.c then {p: resource} else {p: principal}).p has name", &[("name", false)]),
+            ("{name: principal}.name == resource", &[]),
+        ] {
+            assert_eq!(reads(condition).principal, paths(marks), "{condition}");
         }
     }
 

@@ -15,6 +15,7 @@ use cedar_policy::{Effect, EntityUid, PolicySet, PrincipalConstraint, ResourceCo
 use crate::policy::bundle::{Bundle, Mode};
 use crate::policy::links::add;
 use crate::policy::paths::Reads;
+use crate::policy::values::Readings;
 
 /// Up to so many policies one look-up and one evaluation of all of them is cheaper than finding those of the caller.
 pub(in crate::policy) const FLAT: usize = 4;
@@ -63,10 +64,17 @@ struct Shared {
 #[derive(Debug, Default)]
 pub struct OpenPlan {
     /// Policies on any resource, on a type of resource, or on the server.
-    wide: Arc<Plan>,
+    wide: Read,
     /// Policies on one entity: the resource itself, or one that it is in.
-    by_entity: HashMap<EntityUid, Arc<Plan>>,
+    by_entity: HashMap<EntityUid, Read>,
     reads: Reads,
+}
+
+/// A plan, and what a record tells of what it reads. Such targets have no arguments.
+#[derive(Debug, Default)]
+struct Read {
+    plan: Arc<Plan>,
+    readings: Readings,
 }
 
 impl Plan {
@@ -227,20 +235,38 @@ impl Plans {
                 Some(uid) => named.entry(uid).or_default().push(index),
             }
         }
-        let by_entity = named.into_iter().map(|(uid, list)| (uid, self.plan(bundle, list))).collect();
-        OpenPlan { wide: self.plan(bundle, wide), by_entity, reads }
+        let mut read = |list| {
+            let plan = self.plan(bundle, list);
+            Read { readings: Readings::of(plan.reads(), None), plan }
+        };
+        let by_entity = named.into_iter().map(|(uid, list)| (uid, read(list))).collect();
+        OpenPlan { wide: read(wide), by_entity, reads }
     }
 }
 
 impl OpenPlan {
     /// The plans that can concern a resource that is `resource`, in `ancestors`.
     pub fn plans(&self, resource: &EntityUid, ancestors: &[EntityUid]) -> Vec<&Plan> {
-        let mut plans = vec![&*self.wide];
-        if !self.by_entity.is_empty() {
-            plans.extend(self.by_entity.get(resource).map(|plan| &**plan));
-            plans.extend(ancestors.iter().filter_map(|uid| self.by_entity.get(uid)).map(|plan| &**plan));
-        }
-        plans
+        self.concerning(resource, ancestors).map(|read| &*read.plan).collect()
+    }
+
+    /// What is read for such a resource.
+    pub fn readings<'a, 'k>(
+        &'a self,
+        resource: &'k EntityUid,
+        ancestors: &'k [EntityUid],
+    ) -> impl Iterator<Item = &'a Readings> + use<'a, 'k> {
+        self.concerning(resource, ancestors).map(|read| &read.readings)
+    }
+
+    fn concerning<'a, 'k>(
+        &'a self,
+        resource: &'k EntityUid,
+        ancestors: &'k [EntityUid],
+    ) -> impl Iterator<Item = &'a Read> + use<'a, 'k> {
+        let named = std::iter::once(resource).chain(ancestors);
+        let named = (!self.by_entity.is_empty()).then(|| named.filter_map(|uid| self.by_entity.get(uid)));
+        std::iter::once(&self.wide).chain(named.into_iter().flatten())
     }
 
     /// What its policies read.
@@ -250,6 +276,6 @@ impl OpenPlan {
 
     /// Whether it holds no policy, whatever the resource.
     pub fn is_empty(&self) -> bool {
-        self.wide.is_empty() && self.by_entity.is_empty()
+        self.wide.plan.is_empty() && self.by_entity.is_empty()
     }
 }

@@ -14,6 +14,7 @@ use crate::policy::model::{FoundTool, Route, ServerModel};
 use crate::policy::paths::{Need, Reads};
 use crate::policy::resource::Target;
 use crate::policy::subject::{Subject, datetime};
+use crate::policy::values::{Scene, Values};
 
 /// What a request says beside its message.
 #[derive(Debug, Clone)]
@@ -123,6 +124,12 @@ impl<'a> Query<'a> {
         subject.client().filter(|_| self.route.asks_client()).cloned()
     }
 
+    /// Adds what the route's policies read to `values`, those in shadow included.
+    pub(in crate::policy) fn read(&self, subject: &Subject, facts: &RequestFacts<'_>, values: &mut Values) {
+        let scene = Scene { subject, facts, arguments: self.arguments };
+        self.route.each_reading(&self.resource, &self.ancestors, |readings| values.read(readings, scene));
+    }
+
     /// The members of the context that `reads` names.
     ///
     /// # Errors
@@ -189,14 +196,33 @@ fn request(facts: &RequestFacts<'_>, need: Need<'_>) -> Members {
 /// The civil time of `facts.now`; absent (so that policies that read it err, and deny) only outside of the years that
 /// civil time can express.
 fn local(facts: &RequestFacts<'_>) -> Option<RestrictedExpression> {
-    let zoned = jiff::Timestamp::from_millisecond(facts.now.millis()).ok()?.to_zoned(facts.zone.clone());
-    let weekday = i64::from(zoned.weekday().to_monday_one_offset());
-    let minute = i64::from(zoned.hour()) * 60 + i64::from(zoned.minute());
-    let date = zoned.date().strftime("%Y-%m-%d").to_string();
+    let Local { weekday, minute, date } = facts.local()?;
     RestrictedExpression::new_record([
         ("weekday".to_owned(), RestrictedExpression::new_long(weekday)),
         ("minute".to_owned(), RestrictedExpression::new_long(minute)),
         ("date".to_owned(), RestrictedExpression::new_datetime(date)),
     ])
     .ok()
+}
+
+/// Civil time.
+pub(in crate::policy) struct Local {
+    /// Monday is 1.
+    pub(in crate::policy) weekday: i64,
+    /// Since midnight.
+    pub(in crate::policy) minute: i64,
+    /// `2026-11-25`.
+    pub(in crate::policy) date: String,
+}
+
+impl RequestFacts<'_> {
+    /// The civil time of `now`, if that can express it.
+    pub(in crate::policy) fn local(&self) -> Option<Local> {
+        let zoned = jiff::Timestamp::from_millisecond(self.now.millis()).ok()?.to_zoned(self.zone.clone());
+        Some(Local {
+            weekday: i64::from(zoned.weekday().to_monday_one_offset()),
+            minute: i64::from(zoned.hour()) * 60 + i64::from(zoned.minute()),
+            date: zoned.date().strftime("%Y-%m-%d").to_string(),
+        })
+    }
 }

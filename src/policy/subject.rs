@@ -132,6 +132,11 @@ impl Subject {
         &self.uid
     }
 
+    /// The token's facts.
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
     /// The entity, with every group and scope among its parents.
     pub fn entity(&self) -> &Entity {
         &self.entity

@@ -10,5 +10,6 @@ mod projection;
 pub(in crate::policy) mod random;
 mod slicing;
 mod validation;
+mod values;
 pub(in crate::policy) mod world;
 mod worlds;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::audit::Verdict;
+use crate::audit::{Disclosure, Verdict};
 use crate::config;
 use crate::config::{IntrospectionConfig, IssuerConfig};
 use crate::context::UnixTime;
@@ -25,6 +25,8 @@ pub struct Generation {
     pub rules: Rules,
     /// The issuers, in the order of the configuration.
     pub issuers: Vec<Trusted>,
+    /// How much records show of what policies read.
+    pub disclosure: Disclosure,
     /// Since when it holds.
     pub since: UnixTime,
     /// What of its configuration does not come into force with it.
@@ -77,6 +79,7 @@ impl Generation {
     ) -> Result<Self, IssuerError> {
         let fixed = Fixed::of(&loaded);
         let Loaded { rules, config, mut keys, mut credentials, hierarchies, folders, .. } = loaded;
+        let disclosure = config.audit.disclosure();
         let mut issuers = Vec::with_capacity(config.issuers.len());
         for configured in config.issuers {
             let name = configured.rules.name.clone();
@@ -100,7 +103,7 @@ impl Generation {
         }
         let names = rules.servers.iter().map(|server| server.name.as_str()).chain([NO_SERVER]);
         let counters = names.map(|name| (name.to_owned(), metrics.decisions(name, verdicts()))).collect();
-        Ok(Self { rules, issuers, since: now, fixed, folders, counters })
+        Ok(Self { rules, issuers, disclosure, since: now, fixed, folders, counters })
     }
 
     /// The issuer called `name`.

@@ -22,6 +22,7 @@ use crate::policy::schema::{SchemaInput, ServerSchema, schema};
 use crate::policy::subject::ScopeHierarchy;
 use crate::problem::{Problem, Source};
 use crate::reload::credentials::{audit_key, check_servers, credentials, nonces, otlp_access, subject_key};
+use crate::reload::disclosure::check_paths;
 use crate::reload::files::{FileReader, Folder, PolicyFolder};
 use crate::reload::gather::Gathered;
 use crate::reload::overlays::overlay;
@@ -154,6 +155,7 @@ pub(super) fn build(reader: &mut FileReader, files: Files, generation: u64, dige
         scopes: scopes(&config),
         has_client_address: config.client_address.is_some(),
     };
+    check_paths(reader, &source, &config, &catalogs, &known.claims);
     let generated = schema(&known);
     let text = generated.text();
     let mut parts = match Parts::new(&generated.common, generated.tools) {

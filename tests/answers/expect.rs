@@ -41,6 +41,7 @@ pub(super) struct Answer {
     policies: Vec<&'static str>,
     errors: Vec<&'static str>,
     shadow: Option<Value>,
+    values: Value,
     source: Option<&'static str>,
     /// In place of the request's own.
     request: Option<(&'static str, &'static str)>,
@@ -76,6 +77,7 @@ pub(super) fn answer(reason: Reason, status: u16, body: Body) -> Answer {
         policies: Vec::new(),
         errors: Vec::new(),
         shadow: None,
+        values: json!({}),
         source: Some(CALLER),
         request: None,
         trace: None,
@@ -164,6 +166,12 @@ impl Answer {
     /// What shadow policies would have made of it.
     pub(super) fn shadow(mut self, shadow: Value) -> Self {
         self.shadow = Some(shadow);
+        self
+    }
+
+    /// What policies read, as it is on record.
+    pub(super) fn values(mut self, values: Value) -> Self {
+        self.values = values;
         self
     }
 
@@ -312,7 +320,8 @@ impl Answer {
         let mut record = json!({
             "kind": "decision", "time": "2026-11-22T12:00:00.000Z", "decision_id": ID, "generation": 1, "digest": digest,
             "decision": self.decision(), "reason": self.reason.as_str(), "method": method, "actions": actions,
-            "resources": resources, "policies": self.policies, "errors": self.errors, "values": {}, "request_id": id,
+            "resources": resources, "policies": self.policies, "errors": self.errors, "values": self.values,
+            "request_id": id,
         });
         let who = self.who;
         let optional = [

@@ -156,6 +156,49 @@ fn what_a_collector_cannot_be_called_with_is_a_problem_of_the_configuration() {
     assert!(!ran.stderr.contains("made-up"), "{}", ran.stderr);
 }
 
+/// What records show of values and addresses is one of the rules: it changes without a restart.
+#[tokio::test]
+async fn values_are_shown_as_the_configuration_says() {
+    let files = Files::new();
+    let audit = "  file: {path: audit/audit.jsonl}";
+    let keyed = format!("{audit}\n  subject_key_file: subjects.key");
+    let with = |more: &str| files.configure(&[(audit, &format!("{keyed}\n  {more}"))]);
+    files.write("subjects.key", "only-for-this-one-test");
+    let city = "permit (principal, action == Action::\"weather:get_forecast\", resource) when { context.arguments.city == \"Oslo\" };";
+    files.write("policies/city.cedar", &format!("@id(\"city\") {city}"));
+    with("values: {paths: {context.arguments.cty: masked}}");
+    let ran = files.run(&["check"]);
+    assert!(ran.code == 3 && ran.stderr.contains("names `context.arguments.cty`, which is no value"), "{ran:?}");
+    assert!(ran.stderr.contains("did you mean `city`?"), "{ran:?}");
+    with("values: {default: masked, paths: {context.arguments.city: hashed}}");
+    let serving = Serving::start(&files, "toolgate.yaml");
+    let channel = serving.connect().await;
+    let asked = question(&files.token("ada", "weather:read"), "get_forecast", &json!({"city": "Oslo", "days": 3}));
+    let digest = || serving.status()["digest"].clone();
+    let mut seen = Vec::new();
+    for change in [None, Some("values: shown"), Some("values: {paths: {context.arguments: masked}}\n  source: masked")]
+    {
+        if let Some(change) = change {
+            let before = digest();
+            with(change);
+            assert!(wait_for(|| digest() != before), "not loaded: {change}");
+        }
+        assert_eq!(ask(&channel, &asked).await, "allow");
+        let all = records(&files.path("audit/audit.jsonl"));
+        seen.push(all.iter().rfind(|record| record["kind"] == "decision").unwrap()["values"].clone());
+    }
+    assert_eq!(serving.status().get("restart_needed"), None);
+    let masked = |kind: &str| json!({"type": kind});
+    let hash = &seen[0]["context.arguments.city"]["hmac"];
+    assert_eq!(hash.as_str().map(str::len), Some(32));
+    assert_eq!(seen[0]["context.arguments.days"], masked("integer"));
+    assert_eq!(seen[1], json!({"context.arguments.city": "Oslo", "context.arguments.days": 3}));
+    let both = json!({"context.arguments.city": masked("string"), "context.arguments.days": masked("integer")});
+    assert_eq!(seen[2], both);
+    let shown = files.run(&["audit", "tail", "audit/audit.jsonl", "--decision", "allow"]).stdout;
+    assert!(shown.contains("  by city,forecast  city=\"Oslo\" days=3\n"), "{shown}");
+}
+
 /// Three decisions, and what each command says of them.
 #[tokio::test]
 async fn people_read_the_last_records_and_count_them() {
@@ -176,7 +219,8 @@ async fn people_read_the_last_records_and_count_them() {
     let all = shown(&[]);
     let lines: Vec<&str> = all.lines().collect();
     assert!(lines.len() == 4 && lines[0].ends_with("  opened  cause=start  at=0"), "{all}");
-    let expected = "  allow  allow  weather  User::\"corp:ada\"  Action::\"weather:get_forecast\"  by forecast";
+    let expected =
+        "  allow  allow  weather  User::\"corp:ada\"  Action::\"weather:get_forecast\"  by forecast  days=null";
     assert!(lines[1].ends_with(expected), "{all}");
     assert!(lines[3].contains("  deny   token_invalid  weather  -  -  ("), "{all}");
     assert_eq!(shown(&["-n", "1"]), lines[3].to_owned() + "\n");

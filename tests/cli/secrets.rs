@@ -12,7 +12,7 @@ use super::support::{Files, Serving, check, question};
 use crate::server::Raw;
 
 /// In each place where one can stand.
-const EACH: usize = 125;
+const EACH: usize = 100;
 
 async fn answer(channel: &Channel, question: &CheckRequest) -> Bytes {
     let mut client = tonic::client::Grpc::new(channel.clone());
@@ -58,7 +58,7 @@ fn token(files: &Files, secret: &str) -> String {
 fn questions(files: &Files, number: usize) -> Vec<(CheckRequest, Vec<String>)> {
     let valid = files.token("ada", "weather:read");
     let plain = |token: &str| question(token, "get_forecast", &json!({"city": "Oslo"}));
-    let make = |kind: usize| secret(number * 8 + kind);
+    let make = |kind: usize| secret(number * 10 + kind);
     let mut asked = Vec::new();
     let mut add = |secret: String, others: Vec<String>, question| {
         asked.push((question, [vec![secret], others].concat()));
@@ -80,6 +80,12 @@ fn questions(files: &Files, number: usize) -> Vec<(CheckRequest, Vec<String>)> {
     add(key.clone(), vec![], header(plain(&valid), "x-api-key", key));
     let argument = make(5);
     add(argument.clone(), vec![], question(&valid, "get_forecast", &json!({"city": argument, "days": 3})));
+    // Where another argument is read, or the same one is not of its type.
+    let beside = make(8);
+    let nested = json!({"city": beside, "days": 3, "note": {beside.as_str(): [beside]}});
+    add(beside.clone(), vec![], question(&valid, "get_forecast", &nested));
+    let unfit = make(9);
+    add(unfit.clone(), vec![], question(&valid, "get_forecast", &json!({"city": unfit, "days": unfit})));
     let denied = make(6);
     add(denied.clone(), vec![], question(&valid, "delete_station", &json!({"station": denied})));
     let broken = make(7);
@@ -108,6 +114,8 @@ async fn a_thousand_secrets_stay_inside() {
     for (text, part) in [
         (&audit, "\"decision\":\"allow\""),
         (&audit, "message_malformed"),
+        (&audit, "\"values\":{\"context.arguments.days\":3}"),
+        (&audit, "\"values\":{\"context.arguments.days\":{\"unfit\":true}}"),
         (&metrics.clone().into_bytes(), "toolgate_decisions_total"),
         (&status.clone().into_bytes(), "generation"),
         (&seen, "policy_denied"),

@@ -180,6 +180,45 @@ fn top_level_values() {
 }
 
 #[test]
+fn what_records_show() {
+    let values = |values: &str| format!("stdout: {{}}\n  values: {values}");
+    let cases = [
+        ("stdout: {}", values("hidden"), "hidden", "`audit.values` cannot be `hidden`"),
+        ("stdout: {}", values("{default: hidden}"), "hidden", "`audit.values.default` cannot be `hidden`"),
+        ("stdout: {}", values("{path: {}}"), "path", "`audit.values.path` is not a known key"),
+        ("stdout: {}", values("hashed"), "hashed", "`audit.values` cannot be `hashed`: there is no key"),
+        (
+            "stdout: {}",
+            values("{paths: {context.arguments.days: hashed}}"),
+            "hashed",
+            "`audit.values.paths[\"context.arguments.days\"]` cannot be `hashed`: there is no key",
+        ),
+        (
+            "stdout: {}",
+            values("{paths: {arguments.days: masked}}"),
+            "masked",
+            "`audit.values.paths[\"arguments.days\"]` is no path of a value",
+        ),
+        (
+            "stdout: {}",
+            values("{paths: {context.a.b: masked, 'context[\"a\"].b': shown}}"),
+            "shown",
+            "`audit.values.paths[\"context[\\\"a\\\"].b\"]` is the same as `audit.values.paths[\"context.a.b\"]`",
+        ),
+        (
+            "stdout: {}",
+            "stdout: {}\n  source: hashed".to_owned(),
+            "hashed",
+            "`audit.source` cannot be `hashed`: there is no key",
+        ),
+        ("stdout: {}", "stdout: {}\n  source: no".to_owned(), "no", "`audit.source` cannot be `no`"),
+    ];
+    for (from, to, place, message) in cases {
+        refuse(&[(from, to.as_str(), place, message)]);
+    }
+}
+
+#[test]
 fn audit() {
     let file = |rest: &str| format!("{{path: audit.jsonl, {rest}}}");
     let signed = |rest: &str| format!("stdout: {{}}\n  checkpoints: {{key_file: key.pem, {rest}}}");
@@ -667,6 +706,17 @@ fn remedies() {
         ("issuers: [corp]", "issuers: [partners]", "the issuers are `corp`"),
         ("time_zone: UTC", "time_zone: Europe/Berln", "did you mean `Europe/Berlin`?"),
         ("denials: auto", "denials: json-rpc", "did you mean `jsonrpc`?"),
+        ("stdout: {}", "stdout: {}\n  values: maskd", "did you mean `masked`?"),
+        (
+            "stdout: {}",
+            "stdout: {}\n  source: hashed",
+            "add `subject_key_file`, a file with a long random secret, or write `masked`",
+        ),
+        (
+            "stdout: {}",
+            "stdout: {}\n  values: {paths: {resource.name: masked}}",
+            "write it as in a policy, such as `context.arguments.days` or `principal.department`",
+        ),
         ("denials: auto", "denials: yes", "it is one of `auto`, `http`, `jsonrpc`"),
         ("depth: 64", "depth: 7", "choose a value from 8 to 512"),
         ("timeout: 1s", "timeout: 9ms", "choose a value from 10ms to 5000ms"),

@@ -62,6 +62,32 @@ fn shared(urls: &[(Url, String)]) -> Vec<&str> {
     shared.unwrap_or_default()
 }
 
+/// A URL that has parts.
+pub(in crate::policy) struct UrlParts(Url, String);
+
+impl UrlParts {
+    /// Those of `text`, if it has any.
+    pub(in crate::policy) fn of(text: &str) -> Option<Self> {
+        canonical(text).map(|(url, host)| Self(url, host))
+    }
+
+    pub(in crate::policy) fn scheme(&self) -> &str {
+        self.0.scheme()
+    }
+
+    pub(in crate::policy) fn host(&self) -> &str {
+        &self.1
+    }
+
+    pub(in crate::policy) fn port(&self) -> Option<u16> {
+        self.0.port()
+    }
+
+    pub(in crate::policy) fn path(&self) -> &str {
+        self.0.path()
+    }
+}
+
 /// Whether `text` is a URL that has parts.
 pub(super) fn is_url(text: &str) -> bool {
     canonical(text).is_some()
