@@ -10,6 +10,9 @@ use crate::context::UnixTime;
 /// Sums in one record: with the longest names, they fit.
 const SUMS: usize = 32;
 
+/// Seconds by which no request is late: then the clock was set back.
+const CLOCK_SET_BACK: i64 = 60;
+
 /// Which denials are only counted.
 #[derive(Debug)]
 pub(super) struct Flood {
@@ -45,7 +48,9 @@ impl Flood {
             return false;
         };
         let mut second = self.lock();
-        if second.number != record.time.seconds() {
+        // What took longer comes with an older time, and begins no second of its own.
+        let age = second.number.saturating_sub(record.time.seconds());
+        if !(0..=CLOCK_SET_BACK).contains(&age) {
             (second.number, second.recorded) = (record.time.seconds(), 0);
         }
         if second.recorded < rate {

@@ -253,6 +253,28 @@ fn denials_of_the_unknown_are_summed_up_past_the_rate_and_all_others_are_not() {
     assert_eq!(total, 4_000);
 }
 
+/// Requests that wait for an issuer come with the time at which they began.
+#[test]
+fn denials_that_come_late_begin_no_second_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = Audit::open(&AuditSettings { unauthenticated_rate: Some(10), ..settings(&path) }, NOW).unwrap();
+    let id = audit.next_id();
+    let unknown =
+        |seconds| Record { principal: None, time: UnixTime::from_seconds(NOW.seconds() + seconds), ..typical(&id) };
+    let recorded = || lines(&path).iter().filter(|line| line["kind"] == "decision").count();
+    for _ in 0..50 {
+        put(&audit, &unknown(1)).unwrap();
+        put(&audit, &unknown(0)).unwrap();
+    }
+    assert_eq!(recorded(), 10);
+    // A clock that was set back does.
+    put(&audit, &unknown(-59)).unwrap();
+    assert_eq!(recorded(), 10);
+    put(&audit, &unknown(-60)).unwrap();
+    assert_eq!(recorded(), 11);
+}
+
 #[test]
 fn sums_that_could_not_be_recorded_are_recorded_later() {
     let folder = tempfile::tempdir().unwrap();
