@@ -25,13 +25,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_imports(true).include_source_info(true).open_file(OTLP)?;
     prost_build::Config::new().include_file("otlp.rs").compile_fds(compiler.file_descriptor_set())?;
 
-    // By hand, because the request type is not a protobuf message: whatever bytes come are handed to the service.
+    // By hand, because neither type is a protobuf message: whatever bytes come are handed to the service, and its answer is
+    // encoded before it is recorded.
     let check = Method::builder()
         .name("check")
         .route_name("Check")
         .comment("Answers whether one request may pass.")
         .input_type("crate::envoy::wire::RawCheck")
-        .output_type("crate::envoy::wire::CheckResponse")
+        .output_type("crate::envoy::wire::RawAnswer")
         .codec_path("crate::envoy::wire::CheckCodec")
         .build();
     let authorization = Service::builder()

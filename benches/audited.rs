@@ -14,7 +14,7 @@ use toolgate::envoy::check::{Check, Gate};
 use toolgate::envoy::request;
 use toolgate::envoy::response::{About, build};
 use toolgate::envoy::tokens::Presented;
-use toolgate::envoy::wire::{Authorization, CheckResponse, Incoming, RawCheck};
+use toolgate::envoy::wire::{Authorization, Incoming, RawAnswer, RawCheck};
 use toolgate::metrics;
 use toolgate::server::{Address, Bound, DRAIN_LIMIT};
 use toolgate::token::ProofId;
@@ -51,7 +51,7 @@ struct Unaudited {
 #[tonic::async_trait]
 impl Authorization for Unaudited {
     /// What `Gate::answer` does, with its clocks and counters, up to the record.
-    async fn check(&self, request: Request<RawCheck>) -> Result<Response<CheckResponse>, Status> {
+    async fn check(&self, request: Request<RawCheck>) -> Result<Response<RawAnswer>, Status> {
         let gate = &self.gate;
         let started = Instant::now();
         let now = gate.clock.now();

@@ -15,7 +15,7 @@ use toolgate::envoy::tokens::{Lookup, Presented};
 use toolgate::envoy::wire::RawCheck;
 use toolgate::token::{UnverifiedToken, verify};
 
-use crate::desk::{Desk, message};
+use crate::desk::{Desk, message, settled};
 use crate::scene;
 use crate::steps::{SAMPLES, median, read, sample_once};
 use crate::tokens::TestKey;
@@ -74,7 +74,7 @@ fn row(desk: &Desk, key: &TestKey) -> String {
         };
         let raw = sample_once(parts, |(signed, signature)| parsed.verify_sig(signed.as_bytes(), &signature).unwrap());
         let fresh = || message(&fresh(), scene::TOOL);
-        let answer = |message| desk.gate.answer(RawCheck::new(message), None, None).now_or_never().unwrap();
+        let answer = |message| settled(desk.gate.answer(RawCheck::new(message), None, None));
         let first = sample_once(fresh, answer);
         let known = message(&same, scene::TOOL);
         let again = sample_once(|| known.clone(), answer);

@@ -2,6 +2,7 @@
 //! about tokens measure.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use toolgate::context::UnixTime;
 use toolgate::envoy::check::Gate;
 use toolgate::envoy::proofs::Proofs;
 use toolgate::envoy::tokens::Tokens;
-use toolgate::envoy::wire::RawCheck;
+use toolgate::envoy::wire::{CheckResponse, RawAnswer, RawCheck};
 use toolgate::metrics::Metrics;
 use toolgate::reload::Live;
 use toolgate::reload::generation::Generation;
@@ -71,14 +72,26 @@ impl Desk {
 
     /// Asks the gate; whether it allowed.
     pub(crate) fn ask(&self, message: Bytes) -> bool {
-        let asked = self.gate.answer(RawCheck::new(message), None, None).now_or_never();
-        let answered = asked.unwrap();
-        answered.status.unwrap_or_default().code == 0
+        allows(&settled(self.gate.answer(RawCheck::new(message), None, None)))
     }
 
     /// Empties the audit file, so that the disk does not fill up.
     pub(crate) fn forget_records(&self) {
         std::fs::OpenOptions::new().write(true).open(&self.audit).unwrap().set_len(0).unwrap();
+    }
+}
+
+/// Whether the answer lets the request pass.
+pub(crate) fn allows(answer: &RawAnswer) -> bool {
+    CheckResponse::decode(answer.as_bytes()).unwrap().status.unwrap_or_default().code == 0
+}
+
+/// What comes of something that waits for nobody, and only lets others go first to be recorded with them.
+pub(crate) fn settled<T>(answering: impl Future<Output = T>) -> T {
+    let mut answering = pin!(answering);
+    match answering.as_mut().now_or_never() {
+        Some(answered) => answered,
+        None => answering.now_or_never().unwrap(),
     }
 }
 

@@ -4,9 +4,8 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::FutureExt;
-use prost::Message;
 use rustix::time::{ClockId, clock_gettime};
 use toolgate::audit::{Audit, DecisionId, Latency, Record, Verdict};
 use toolgate::context::{Body, RequestContext, UnixTime};
@@ -25,7 +24,7 @@ use toolgate::policy::stepup::Published;
 use toolgate::reload::generation::Generation;
 use toolgate::token::{Credential, ProofId};
 
-use crate::desk::{MESSAGE_LIMIT, gate};
+use crate::desk::{MESSAGE_LIMIT, gate, settled};
 
 /// Samples of each step; their median counts.
 pub(crate) const SAMPLES: usize = 15;
@@ -50,18 +49,15 @@ struct Bench {
     now: UnixTime,
 }
 
-/// Prints an object of step and microseconds: the steps of `Gate::answer`, itself, and what tonic does with its answer.
+/// Prints an object of step and microseconds: the steps of `Gate::answer`, and itself.
 pub(crate) fn measure(config: &Path, folder: &Path) {
     let bench = Bench::new(config, folder);
     let mut rows = [bench.reading(), bench.deciding(), bench.answering()].concat();
     let sum: f64 = rows.iter().map(|(_, micros)| micros).sum();
-    let total = sample(
-        || RawCheck::new(bench.bytes.clone()),
-        |message| bench.gate.answer(message, None, None).now_or_never().unwrap(),
-    );
+    let total =
+        sample(|| RawCheck::new(bench.bytes.clone()), |message| settled(bench.gate.answer(message, None, None)));
     rows.push(("clock, snapshot, counters", (total - sum).max(0.0)));
     rows.push(("Gate::answer, all of the above", total));
-    rows.push(("response encode", bench.encoding()));
     let rows: Vec<String> = rows.into_iter().map(|(step, micros)| format!("  \"{step}\": {micros:.2}")).collect();
     println!("{{\n{}\n}}", rows.join(",\n"));
 }
@@ -126,22 +122,9 @@ impl Bench {
         let about = self.about(&id);
         let record = self.record(&decision, &about);
         vec![
-            ("response build", sample(|| (), |()| build(&decision, &about))),
-            ("audit record", sample(|| (), |()| self.gate.audit.record(&record, ()).now_or_never())),
+            ("response build and encode", sample(|| (), |()| build(&decision, &about))),
+            ("audit record", sample(|| (), |()| settled(self.gate.audit.record(&record, ())).is_ok())),
         ]
-    }
-
-    fn encoding(&self) -> f64 {
-        let id = self.gate.audit.next_id();
-        let answer = build(&self.decision(), &self.about(&id)).response;
-        let mut buffer = BytesMut::with_capacity(answer.encoded_len());
-        sample(
-            || (),
-            |()| {
-                buffer.clear();
-                answer.encode(&mut buffer)
-            },
-        )
     }
 
     fn decision(&self) -> Decision {

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use futures_util::FutureExt;
 use toolgate::audit::{Audit, AuditSettings, Disclosure, Latency, Record, Verdict};
 use toolgate::clock::Clock;
 use toolgate::policy::values::Values;
 
-use crate::desk::{TOOLS, tool};
+use crate::desk::{TOOLS, settled, tool};
 
 /// Different callers.
 const PRINCIPALS: usize = 10_000;
@@ -50,7 +49,7 @@ pub(crate) fn write(file: &Path, count: usize) {
             trace_id: Some(b"4bf92f3577b34da6a3ce929d0e0e4736"),
             latency: Latency::default(),
         };
-        audit.record(&record, ()).now_or_never().unwrap().unwrap().into_inner();
+        settled(audit.record(&record, ())).unwrap().into_inner();
     }
     audit.close(clock.now());
 }

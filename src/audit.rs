@@ -27,7 +27,6 @@ mod verify;
 mod writer;
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,6 +71,9 @@ const FINGERPRINT_BYTES: usize = 16;
 
 /// Bytes of the salt of a record's personal part.
 const SALT_BYTES: usize = 16;
+
+/// Bytes that most records fit into, so that their text is not moved while it grows.
+const TYPICAL_RECORD: usize = 1024;
 
 /// Where records go.
 #[derive(Debug, Clone, Default)]
@@ -122,11 +124,6 @@ pub struct DecisionId(String);
 #[derive(Debug)]
 #[must_use = "the decision inside has not been answered yet"]
 pub struct Recorded<T>(T);
-
-thread_local! {
-    /// The text of the record at hand: made outside the lock, without a new buffer for each.
-    static BODY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 impl AuditSettings {
     /// A file that takes each record before its reply, and nothing else.
@@ -198,24 +195,31 @@ impl Audit {
         self.subject_key.as_ref().map_or(Cow::Borrowed(principal), |key| Cow::Owned(key.hash(principal)))
     }
 
-    /// Records the decision, and only then gives it back for its reply. It waits for as long as a sink's mode says; without
-    /// `durable`, standard output and a collector, not at all.
+    /// Records the decision, and only then gives it back for its reply. The record is handed over at once; what is returned
+    /// waits for it, for as long as a sink's mode says, and holds nothing but the decision meanwhile.
     ///
     /// # Errors
     /// [`AuditError`] if no sink took it; the decision is gone, and the caller is told `audit_unavailable`.
-    pub async fn record<T>(&self, record: &Record<'_>, decision: T) -> Result<Recorded<T>, AuditError> {
-        if self.flood.absorbs(record) {
-            return Ok(Recorded(decision));
+    pub fn record<T>(
+        &self,
+        record: &Record<'_>,
+        decision: T,
+    ) -> impl Future<Output = Result<Recorded<T>, AuditError>> + use<T> {
+        let receipts = (!self.flood.absorbs(record)).then(|| self.append(self.body(record), record.time));
+        async move {
+            if let Some(receipts) = receipts {
+                settled(receipts).await?;
+            }
+            Ok(Recorded(decision))
         }
+    }
+
+    fn body(&self, record: &Record<'_>) -> Body {
         // Nothing of this key leaves the process: what is erased later cannot be guessed from its digest.
         let salt = self.keyed(record.decision_id.as_str().as_bytes(), SALT_BYTES);
-        let mut line = Line::new(BODY.take());
+        let mut line = Line::with_capacity(TYPICAL_RECORD);
         record.write(&mut line, &salt, self.subject_key.as_ref());
-        let body = line.finish();
-        let receipts = self.append(&body, record.time);
-        BODY.set(body.bytes);
-        self.settled(receipts).await?;
-        Ok(Recorded(decision))
+        line.finish()
     }
 
     /// Records an attempt to load other rules. No reply waits for it, so it is not waited for either.
@@ -223,9 +227,9 @@ impl Audit {
     /// # Errors
     /// [`AuditError`] if no sink takes it.
     pub fn reload(&self, record: &Reload<'_>) -> Result<(), AuditError> {
-        let mut line = Line::new(Vec::new());
+        let mut line = Line::default();
         record.write(&mut line);
-        self.note(&line.finish(), record.time)
+        self.append(line.finish(), record.time).into_iter().map(Receipt::sent).reduce(Result::or).unwrap_or(Ok(()))
     }
 
     /// Opens the file by its name again, as after a rotation.
@@ -260,34 +264,9 @@ impl Audit {
     }
 
     /// To all sinks; each is asked, whatever another says.
-    fn append(&self, body: &Body, now: UnixTime) -> Vec<Receipt> {
-        self.sinks.iter().map(|sink| sink.append(body, now)).collect()
-    }
-
-    /// One sink that counts is enough, if there is one.
-    async fn settled(&self, receipts: Vec<Receipt>) -> Result<(), AuditError> {
-        let mut settled = Ok(());
-        let mut taken = false;
-        // At once: one that stalls does not keep those behind it from being waited for.
-        for outcome in join_all(receipts.into_iter().map(Receipt::outcome)).await {
-            match outcome {
-                Some(Ok(())) => taken = true,
-                Some(Err(error)) => settled = Err(error),
-                None => {}
-            }
-        }
-        if taken { Ok(()) } else { settled }
-    }
-
-    fn note(&self, body: &Body, now: UnixTime) -> Result<(), AuditError> {
-        let mut noted = Ok(());
-        for receipt in self.append(body, now) {
-            match receipt {
-                Receipt::Refused(error) => noted = Err(error),
-                Receipt::Taken | Receipt::Flushing(..) | Receipt::Queued(..) | Receipt::Unasked => return Ok(()),
-            }
-        }
-        noted
+    fn append(&self, body: Body, now: UnixTime) -> Vec<Receipt> {
+        let bodies = std::iter::repeat_n(body, self.sinks.len());
+        self.sinks.iter().zip(bodies).map(|(sink, body)| sink.append(body, now)).collect()
     }
 
     /// Hands over what is offered again if no sink takes it, and says whether one did: only then it is missing in the others.
@@ -324,6 +303,21 @@ impl<T> Recorded<T> {
     pub fn into_inner(self) -> T {
         self.0
     }
+}
+
+/// One sink that counts is enough, if there is one.
+async fn settled(receipts: Vec<Receipt>) -> Result<(), AuditError> {
+    let mut settled = Ok(());
+    let mut taken = false;
+    // At once: one that stalls does not keep those behind it from being waited for.
+    for outcome in join_all(receipts.into_iter().map(Receipt::outcome)).await {
+        match outcome {
+            Some(Ok(())) => taken = true,
+            Some(Err(error)) => settled = Err(error),
+            None => {}
+        }
+    }
+    if taken { Ok(()) } else { settled }
 }
 
 fn random<const N: usize>() -> Result<[u8; N], AuditError> {

@@ -131,6 +131,12 @@ impl Headers {
         let first = values.next();
         if values.next().is_some() { Err(Repeated) } else { Ok(first) }
     }
+
+    /// The headers `name` alone, in memory of their own: those of a request share that of its whole message.
+    pub fn only(&self, name: &'static str) -> Self {
+        let copied = self.all(name).map(|value| (Bytes::from_static(name.as_bytes()), Bytes::copy_from_slice(value)));
+        Self(copied.collect())
+    }
 }
 
 impl fmt::Debug for RequestContext {

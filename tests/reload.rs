@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use serde_json::json;
 use toolgate::audit::{Audit, AuditSettings};
 use toolgate::clock::Clock;
@@ -26,6 +25,7 @@ use toolgate::reload::{Live, Pace, Trigger, Watch, watch};
 use crate::cli::audit::keys;
 use crate::cli::support::{CONFIG, FORECAST, Files, question, wait_for};
 use crate::support::endpoint::{IntrospectionServer, Reply};
+use crate::support::gate::{decoded, settled};
 
 /// A gate over a folder of files, in this process: reloads happen when the test says so.
 pub(crate) struct Gated<F = Files> {
@@ -66,14 +66,13 @@ impl Gated {
     /// The reason of the answer, which may take an issuer's word.
     async fn asked(&self, question: &CheckRequest) -> String {
         let message = RawCheck::new(prost::Message::encode_to_vec(question).into());
-        reason(self.gate.answer(message, None, None).await)
+        reason(decoded(&self.gate.answer(message, None, None).await))
     }
 
     /// The reason of the answer.
     fn ask(&self, question: &CheckRequest) -> String {
         let message = RawCheck::new(prost::Message::encode_to_vec(question).into());
-        let answer = self.gate.answer(message, None, None).now_or_never().expect("nothing to wait for");
-        reason(answer)
+        reason(decoded(&settled(self.gate.answer(message, None, None))))
     }
 
     /// A call for the forecast of three days, with a token of this folder's key.

@@ -25,7 +25,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use toolgate::envoy::wire::{
-    Authorization, CheckRequest, CheckResponse, Incoming, MESSAGE_CEILING, RawCheck, RpcStatus,
+    Authorization, CheckRequest, CheckResponse, Incoming, MESSAGE_CEILING, RawAnswer, RawCheck, RpcStatus,
 };
 use toolgate::server::{Address, BindError, Bound, DRAIN_LIMIT, ServeError, Stopped, serve};
 
@@ -58,7 +58,7 @@ impl Echo {
 
 #[tonic::async_trait]
 impl Authorization for Echo {
-    async fn check(&self, request: Request<RawCheck>) -> Result<Response<CheckResponse>, Status> {
+    async fn check(&self, request: Request<RawCheck>) -> Result<Response<RawAnswer>, Status> {
         let message = match request.into_inner().read(LIMIT) {
             Incoming::Request(request) => format!("{} request {}", self.listener, request.attributes.is_some()),
             Incoming::Undecodable => format!("{} undecodable", self.listener),
@@ -69,7 +69,7 @@ impl Authorization for Echo {
             self.release.notified().await;
         }
         let status = Some(RpcStatus { code: Code::PermissionDenied as i32, message });
-        Ok(Response::new(CheckResponse { status, ..CheckResponse::default() }))
+        Ok(Response::new(RawAnswer::new(&CheckResponse { status, ..CheckResponse::default() })))
     }
 }
 

@@ -22,6 +22,9 @@ pub(super) const SIGNATURE: &[u8] = b",\"signature\":\"";
 /// Hexadecimal digits of a [`Hash`].
 pub(super) const HASH_DIGITS: usize = 64;
 
+/// Most bytes that [`Chain::extend`] adds to a record: its boot, the longest number, a hash, their names, and the end.
+pub(super) const LINK_LIMIT: usize = 129;
+
 /// Where a chain ends: what the next record says of itself and of the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chain {
@@ -166,7 +169,7 @@ mod tests {
     const BOOT: &str = "0123456789abcdef";
 
     fn body(personal: bool) -> Body {
-        let mut line = Line::new(Vec::new());
+        let mut line = Line::default();
         line.text("kind", "decision");
         if personal {
             line.personal("salt", |line| line.text("principal", "User::\"corp:ada\""));
@@ -187,6 +190,16 @@ mod tests {
         assert_eq!((two.seq, two.prev, two.personal), (1, hex_of(&one.hash()).as_slice(), Personal::None));
         assert_eq!((two.kind, two.chained.len() + 2), (b"decision".as_slice(), out.len() - first));
         assert_eq!(Chain::after(lines[1]), chain);
+    }
+
+    #[test]
+    fn what_is_added_to_a_record_is_within_its_limit_and_reaches_it() {
+        for (next, short) in [(u64::MAX - 1, 0), (0, 19)] {
+            let mut out = Vec::new();
+            let body = body(true);
+            Chain { next, ..Chain::START }.extend(&mut out, BOOT, &body, None);
+            assert_eq!(out.len() - body.bytes.len(), LINK_LIMIT - short, "{next}");
+        }
     }
 
     #[test]

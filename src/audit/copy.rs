@@ -40,9 +40,9 @@ impl Checkpoints {
         Self { settings, copy, records: 0, at: now }
     }
 
-    /// Whether `records` more are to be followed by one.
-    pub(super) fn is_full_with(&self, records: u64) -> bool {
-        self.records + records >= self.settings.records
+    /// How many more records are to be followed by one.
+    pub(super) fn until_full(&self) -> u64 {
+        self.settings.records.saturating_sub(self.records).max(1)
     }
 
     /// Whether there are records without one for too long.

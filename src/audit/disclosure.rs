@@ -176,11 +176,11 @@ mod tests {
             ("2001:db8:1:2::3", "2001:db8:1::/48"),
             ("::1", "::/48"),
         ] {
-            let mut line = Line::new(Vec::new());
+            let mut line = Line::default();
             source(&mut line, address.parse().unwrap(), Showing::Masked, None);
             let expected = format!(",\"source\":\"{expected}\"");
             assert_eq!(String::from_utf8(line.finish().bytes).unwrap(), expected);
-            let mut line = Line::new(Vec::new());
+            let mut line = Line::default();
             source(&mut line, address.parse().unwrap(), Showing::Hashed, None);
             assert_eq!(String::from_utf8(line.finish().bytes).unwrap(), expected, "without a key it is masked");
         }

@@ -88,7 +88,7 @@ impl Second {
 
 /// The record: `<server>/<reason>` and how many.
 fn body(sums: &[Sum], now: UnixTime) -> Body {
-    let mut line = Line::new(Vec::new());
+    let mut line = Line::default();
     line.text("kind", "flood");
     line.time("time", now);
     line.object("denials", |line| {

@@ -56,9 +56,9 @@ impl Ledger {
         self.opened.is_some_and(|opened| opened.cause == Cause::Start)
     }
 
-    /// Whether `records` more are to be followed by a checkpoint.
-    pub(super) fn is_full_with(&self, records: u64) -> bool {
-        self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.is_full_with(records))
+    /// How many more records are to be followed by a checkpoint.
+    pub(super) fn until_full(&self) -> u64 {
+        self.checkpoints.as_ref().map_or(u64::MAX, Checkpoints::until_full)
     }
 
     /// Whether there are records without a checkpoint for too long.

@@ -35,14 +35,14 @@ static RFC_3339: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// The members of one JSON object while they are written, each behind a comma: what goes in front is added where the
 /// sequence number is known.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Line {
     bytes: Vec<u8>,
     chained: Option<usize>,
 }
 
 /// The members of a record behind those that tell its place in the chain.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Body {
     /// Their text, each with a comma before it.
     pub(super) bytes: Vec<u8>,
@@ -51,10 +51,9 @@ pub(super) struct Body {
 }
 
 impl Line {
-    /// An empty line that reuses `buffer`.
-    pub(super) fn new(mut buffer: Vec<u8>) -> Self {
-        buffer.clear();
-        Self { bytes: buffer, chained: None }
+    /// An empty line with room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), chained: None }
     }
 
     /// What was written.
@@ -164,7 +163,7 @@ impl Line {
     /// A string that is no member.
     pub(super) fn string(&mut self, value: &str) {
         self.bytes.push(b'"');
-        if value.len() <= STRING_LIMIT && value.bytes().all(|byte| matches!(byte, b' '..=b'~') && !is_quoted(byte)) {
+        if value.len() <= STRING_LIMIT && is_plain(value) {
             self.bytes.extend_from_slice(value.as_bytes());
         } else {
             self.escaped(value);
@@ -219,6 +218,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     hex_of(bytes).into_iter().map(char::from).collect()
 }
 
+/// Whether it is written as it is. No byte is skipped for an earlier one, so that many are looked at in one instruction.
+fn is_plain(value: &str) -> bool {
+    value.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~') & !is_quoted(byte))
+}
+
 fn is_quoted(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\')
 }
@@ -242,7 +246,7 @@ mod tests {
 
     #[track_caller]
     fn written(value: &str, expected: &str) {
-        let mut line = Line::new(Vec::new());
+        let mut line = Line::default();
         line.text("k", value);
         assert_eq!(String::from_utf8(line.finish().bytes).unwrap(), format!(",\"k\":\"{expected}\""));
     }
@@ -281,13 +285,13 @@ mod tests {
     fn a_list_takes_items_up_to_its_limit_and_counts_the_rest() {
         // 13 bytes each with quotes and comma: item 119 starts at 1547, the last that starts below the limit is 118.
         let items = ["0123456789"; 120];
-        let mut line = Line::new(Vec::new());
+        let mut line = Line::default();
         line.list("k", &items[..119]);
         let text = String::from_utf8(line.finish().bytes).unwrap();
         assert_eq!(text.matches("0123456789").count(), 119);
         assert!(!text.contains("\\u2026"), "{text}");
 
-        let mut line = Line::new(Vec::new());
+        let mut line = Line::default();
         line.list("k", &items);
         let text = String::from_utf8(line.finish().bytes).unwrap();
         assert_eq!(text.matches("0123456789").count(), 119);
@@ -301,7 +305,7 @@ mod tests {
             (1_700_000_000_005, "2023-11-14T22:13:20.005Z"),
             (i64::MAX, "9999-12-30T22:00:00.999Z"),
         ] {
-            let mut line = Line::new(Vec::new());
+            let mut line = Line::default();
             line.time("t", UnixTime::from_millis(millis));
             assert_eq!(String::from_utf8(line.finish().bytes).unwrap(), format!(",\"t\":\"{expected}\""));
         }

@@ -284,7 +284,7 @@ pub(super) fn checkpoint(time: UnixTime, key: &str) -> Body {
 }
 
 fn note(kind: &str, time: UnixTime, members: impl FnOnce(&mut Line)) -> Body {
-    let mut line = Line::new(Vec::new());
+    let mut line = Line::default();
     line.text("kind", kind);
     line.time("time", time);
     members(&mut line);

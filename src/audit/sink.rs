@@ -1,8 +1,8 @@
 //! A place that records go to, and what a reply waits for there.
 //!
-//! A file takes a record at once, in the thread of the request: that is cheaper than waking another. For `durable` a thread
-//! of its own flushes what came in the meantime, all at once. Standard output, a collector, and whatever is `best_effort`, has a
-//! queue and a thread that empties it, since nobody knows how long the other side takes.
+//! A file is written in the threads of the requests: that is cheaper than waking another. For `durable` a thread of its own
+//! flushes what came in the meantime, all at once. Standard output, a collector, and whatever is `best_effort`, has a queue and
+//! a thread that empties it, since nobody knows how long the other side takes.
 
 mod direct;
 mod export;
@@ -15,16 +15,16 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::audit::AuditError;
 use crate::audit::disk::Disk;
 use crate::audit::ledger::Ledger;
 use crate::audit::line::Body;
 use crate::audit::otlp::Collector;
-use crate::audit::sink::direct::Direct;
+use crate::audit::sink::direct::{Direct, Place};
 use crate::audit::sink::queue::Queue;
-use crate::audit::writer::Writer;
+use crate::audit::writer::{Writer, count};
 use crate::context::UnixTime;
 
 /// How long a reply waits for a sink. Longer than a disk takes for a flush, and than a proxy usually waits for an answer.
@@ -98,12 +98,10 @@ impl Task {
 /// Where a record is, as far as one sink is concerned.
 #[derive(Debug)]
 pub(super) enum Receipt {
-    /// Where the mode wants it.
-    Taken,
     /// Nowhere.
     Refused(AuditError),
-    /// On its way to the disk.
-    Flushing(watch::Receiver<Flushed>, Arc<State>),
+    /// Among those that are written next.
+    Gathered(Place),
     /// In the queue.
     Queued(oneshot::Receiver<Result<(), AuditError>>, Arc<State>),
     /// In the queue or not; nobody waits.
@@ -163,9 +161,9 @@ impl Sink {
     }
 
     /// Hands over one record.
-    pub(super) fn append(&self, body: &Body, now: UnixTime) -> Receipt {
+    pub(super) fn append(&self, body: Body, now: UnixTime) -> Receipt {
         match &self.way {
-            Way::Direct(direct, _) => direct.append(body, now, &self.state),
+            Way::Direct(direct, _) => Receipt::Gathered(direct.append(body, now)),
             Way::Queued(queue) => queue.append(body, now, self.counts(), &self.state),
         }
     }
@@ -173,7 +171,7 @@ impl Sink {
     /// Hands over one record that is kept where no sink takes it, so that nothing is missing here yet if this one does not.
     pub(super) fn offer(&self, body: &Body, now: UnixTime) -> bool {
         match &self.way {
-            Way::Direct(direct, _) => direct.offer(body, now, &self.state),
+            Way::Direct(direct, _) => direct.offer(body, now),
             Way::Queued(queue) => queue.offer(body, now),
         }
     }
@@ -227,18 +225,24 @@ impl Sink {
 }
 
 impl Receipt {
+    /// Sees to it that the record is on its way, where nobody waits for it.
+    ///
+    /// # Errors
+    /// [`AuditError`] if it is known that it is nowhere.
+    pub(super) fn sent(self) -> Result<(), AuditError> {
+        match self {
+            Self::Refused(error) => Err(error),
+            Self::Gathered(place) => place.sent(),
+            Self::Queued(..) | Self::Unasked => Ok(()),
+        }
+    }
+
     /// Waits for the record, but not for ever; `None` if the reply does not wait.
     pub(super) async fn outcome(self) -> Option<Result<(), AuditError>> {
         Some(match self {
-            Self::Taken => Ok(()),
             Self::Refused(error) => Err(error),
             Self::Unasked => return None,
-            Self::Flushing(mut batch, state) => {
-                match tokio::time::timeout(PATIENCE, batch.wait_for(Option::is_some)).await {
-                    Ok(Ok(flushed)) => flushed.clone().unwrap_or_else(|| Err(state.stalled())),
-                    Ok(Err(_)) | Err(_) => Err(state.stall()),
-                }
-            }
+            Self::Gathered(place) => place.outcome().await,
             Self::Queued(written, state) => match tokio::time::timeout(PATIENCE, written).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) | Err(_) => Err(state.stall()),
@@ -307,15 +311,19 @@ impl State {
 
     /// Counts a record.
     fn note(&self, outcome: &Result<(), AuditError>) {
+        self.wrote(usize::from(outcome.is_ok()), usize::from(outcome.is_err()), outcome);
+    }
+
+    /// Counts records; the `outcome` is of the last.
+    fn wrote(&self, taken: usize, missing: usize, outcome: &Result<(), AuditError>) {
+        self.recorded.fetch_add(count(taken), Ordering::Relaxed);
+        if missing > 0 {
+            self.failed.fetch_add(count(missing), Ordering::Relaxed);
+            self.failures.inc_by(count(missing));
+        }
         match outcome {
-            Ok(()) => {
-                self.recorded.fetch_add(1, Ordering::Relaxed);
-                self.works();
-            }
-            Err(error) => {
-                self.missed();
-                self.fails(error);
-            }
+            Ok(()) => self.works(),
+            Err(error) => self.fails(error),
         }
     }
 

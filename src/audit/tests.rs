@@ -1,4 +1,5 @@
 mod faults;
+mod gathered;
 mod otlp;
 mod rotation;
 mod sinks;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -33,9 +35,18 @@ fn open(path: &Path) -> Audit {
     Audit::open(&settings(path), NOW).unwrap()
 }
 
+/// What comes of `recording` without waiting for anything but its turn.
+fn settled<T>(recording: impl Future<Output = T>) -> T {
+    let mut recording = pin!(recording);
+    match recording.as_mut().now_or_never() {
+        Some(outcome) => outcome,
+        None => recording.now_or_never().expect("nothing to wait for"),
+    }
+}
+
 /// Records without waiting.
 fn put(audit: &Audit, record: &Record<'_>) -> Result<(), AuditError> {
-    audit.record(record, ()).now_or_never().expect("nothing to wait for").map(Recorded::into_inner)
+    settled(audit.record(record, ())).map(Recorded::into_inner)
 }
 
 /// One decision.
@@ -104,7 +115,7 @@ fn a_record_is_one_line_in_a_fixed_order() {
     let path = folder.path().join("audit.jsonl");
     let audit = open(&path);
     let id = audit.next_id();
-    let answered = audit.record(&typical(&id), "reply").now_or_never().unwrap();
+    let answered = settled(audit.record(&typical(&id), "reply"));
     assert_eq!(answered.unwrap().into_inner(), "reply");
     let boot = &audit.boot;
     let text = fs::read_to_string(&path).unwrap();
@@ -486,14 +497,14 @@ fn cost() {
     const ROUNDS: u32 = 1_000_000;
     let id = DecisionId("0123456789abcdef-1234".to_owned());
     let record = typical(&id);
-    let mut buffer = Vec::new();
+    let mut length = 0;
     let start = std::time::Instant::now();
     for _ in 0..ROUNDS {
-        let mut line = Line::new(buffer);
+        let mut line = Line::with_capacity(TYPICAL_RECORD);
         std::hint::black_box(&record).write(&mut line, "0123456789abcdef0123456789abcdef", None);
-        buffer = line.finish().bytes;
+        length = line.finish().bytes.len();
     }
-    println!("serialise: {:?} for {} bytes", start.elapsed() / ROUNDS, buffer.len());
+    println!("serialise: {:?} for {} bytes", start.elapsed() / ROUNDS, length);
     let folder = tempfile::tempdir().unwrap();
     let audit = open(&folder.path().join("audit.jsonl"));
     let start = std::time::Instant::now();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use crate::audit::AuditError;
-use crate::audit::chain::Chain;
+use crate::audit::chain::{Chain, LINK_LIMIT};
 use crate::audit::copy::Checkpoints;
 use crate::audit::disk::Disk;
 use crate::audit::file::{Fate, File, Found, predecessor};
@@ -107,31 +107,41 @@ impl Writer {
         self.target.name()
     }
 
-    /// Writes one record, and before it what is to be told.
+    /// Writes records, with as few calls as the limits of the file and of a checkpoint allow, and before them what is to be
+    /// told. Says how many it took, which are the first ones.
     ///
     /// # Errors
-    /// [`AuditError`]; then it is missing here, which the next one tells.
-    pub(super) fn append(&mut self, body: &Body, now: UnixTime) -> Result<(), AuditError> {
-        let written = self.offer(body, now);
-        if written.is_err() {
-            self.ledger.lost += 1;
+    /// [`AuditError`] of the first that it did not take; that one and those behind it are missing here, which the next one tells.
+    pub(super) fn append(&mut self, bodies: &[Body], now: UnixTime) -> (usize, Result<(), AuditError>) {
+        let mut taken = 0;
+        while let Some(rest) = bodies.get(taken..).filter(|rest| !rest.is_empty()) {
+            match self.offer(rest, now) {
+                Ok(count) => taken += count,
+                Err(error) => {
+                    self.missed(count(rest.len()));
+                    return (taken, Err(error));
+                }
+            }
         }
-        written
+        (taken, Ok(()))
     }
 
-    /// The same with a record that is kept elsewhere: it is not missing if it cannot be written now.
+    /// The first of the records, as many as go in one call: how many that were. None of them is missing if they cannot be
+    /// written now.
     ///
     /// # Errors
     /// [`AuditError`].
-    pub(super) fn offer(&mut self, body: &Body, now: UnixTime) -> Result<(), AuditError> {
-        self.make_room(body, now);
-        let due = self.ledger.is_full_with(1);
-        self.write(Some(body), due, now)
+    pub(super) fn offer(&mut self, bodies: &[Body], now: UnixTime) -> Result<usize, AuditError> {
+        let Some(first) = bodies.first() else { return Ok(0) };
+        self.make_room(first, now);
+        let some = bodies.get(..self.fitting(bodies)).unwrap_or(bodies);
+        self.write(some, self.ledger.until_full() <= count(some.len()), now)?;
+        Ok(some.len())
     }
 
     /// Notes that so many records did not get here.
-    pub(super) fn missed(&mut self, count: u64) {
-        self.ledger.lost += count;
+    pub(super) fn missed(&mut self, records: u64) {
+        self.ledger.lost += records;
     }
 
     /// Does what time asks for, a few times each second: finds the file again, puts it aside, signs, tells of losses.
@@ -150,7 +160,7 @@ impl Writer {
             }
         }
         let due = self.ledger.is_late(now);
-        if due || self.ledger.lost > 0 { self.write(None, due, now) } else { Ok(()) }
+        if due || self.ledger.lost > 0 { self.write(&[], due, now) } else { Ok(()) }
     }
 
     /// Opens the file by its name, if that stands for another by now.
@@ -172,7 +182,7 @@ impl Writer {
         if self.ledger.is_unused() {
             return Ok(());
         }
-        self.write(Some(&closed(now)), true, now)?;
+        self.write(&[closed(now)], true, now)?;
         match &mut self.target {
             Target::File(file) if self.durable => file.sync(),
             Target::File(_) | Target::Stream { .. } => Ok(()),
@@ -213,7 +223,7 @@ impl Writer {
     /// Puts a full or spoiled file aside. That it cannot be is no reason not to write into it.
     fn make_room(&mut self, body: &Body, now: UnixTime) {
         let Target::File(file) = &self.target else { return };
-        let after = file.length().saturating_add(u64::try_from(body.bytes.len()).unwrap_or(u64::MAX));
+        let after = file.length().saturating_add(line_of(body));
         let cause = match (file.spoiled, self.rotation.size) {
             (Some(_), _) => Cause::Failed,
             (None, Some(limit)) if after > limit && file.length() > 0 => Cause::Rotated,
@@ -228,9 +238,21 @@ impl Writer {
         }
     }
 
+    /// How many of the records go in one call: up to the next checkpoint, and to the end of the file; one in any case.
+    fn fitting(&self, bodies: &[Body]) -> usize {
+        let limit = self.rotation.size.unwrap_or(u64::MAX);
+        let mut length = self.length();
+        let until = usize::try_from(self.ledger.until_full()).unwrap_or(usize::MAX);
+        let fits = bodies.iter().take(until).take_while(|body| {
+            length = length.saturating_add(line_of(body));
+            length <= limit
+        });
+        fits.count().max(1)
+    }
+
     fn rotate(&mut self, cause: Cause, now: UnixTime) -> Result<(), AuditError> {
         if cause != Cause::Failed {
-            self.write(Some(&closed(now)), true, now)?;
+            self.write(&[closed(now)], true, now)?;
         }
         let Target::File(file) = &self.target else { return Ok(()) };
         let found = file.rotated(self.ledger.last())?;
@@ -263,10 +285,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes `body` and what goes with it; again where the file was taken from under it.
-    fn write(&mut self, body: Option<&Body>, sign: bool, now: UnixTime) -> Result<(), AuditError> {
+    /// Writes `bodies` and what goes with them; again where the file was taken from under it.
+    fn write(&mut self, bodies: &[Body], sign: bool, now: UnixTime) -> Result<(), AuditError> {
         for _ in 0..ATTEMPTS {
-            let draft = self.ledger.draft(body, sign, now, self.length());
+            let draft = self.ledger.draft(bodies, sign, now, self.length());
             match self.target.put(&draft.frame) {
                 Ok(Fate::Deleted) => {
                     self.ledger.abandon(draft);
@@ -292,7 +314,7 @@ impl Writer {
 
     /// Writes into the file as it is, whatever becomes of it.
     fn put_only(&mut self, body: &Body, now: UnixTime) -> Result<(), AuditError> {
-        let draft = self.ledger.draft(Some(body), true, now, self.length());
+        let draft = self.ledger.draft([body], true, now, self.length());
         self.target.put(&draft.frame)?;
         self.ledger.settle(draft, now);
         Ok(())
@@ -320,6 +342,15 @@ impl Target {
             }
         }
     }
+}
+
+/// Most bytes of the line of a record.
+fn line_of(body: &Body) -> u64 {
+    count(body.bytes.len().saturating_add(LINK_LIMIT))
+}
+
+pub(super) fn count(items: usize) -> u64 {
+    u64::try_from(items).unwrap_or(u64::MAX)
 }
 
 /// Writes all of it, however long the reader takes: there is no taking back, and a thread of its own waits here.

@@ -1,6 +1,7 @@
 //! Everything impure about one request, once and in order: take a snapshot of the rules, verify the token through the
 //! cache, decide, record, reply.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use crate::audit::{Audit, AuditError, DecisionId, Latency, Record, Recorded, Shadow, Verdict};
 use crate::clock::Clock;
-use crate::context::{RequestContext, UnixTime};
+use crate::context::{Headers, RequestContext, UnixTime};
 use crate::decision::denial::{Denial, Malfunction, Reason};
 use crate::decision::server::Server;
 use crate::decision::{Around, Decision, Step, Use, approach, caller_address, decide};
@@ -21,7 +22,7 @@ use crate::envoy::request;
 use crate::envoy::response::{About, Reply, build};
 use crate::envoy::tokens::{Known, Lookup, Presented, Tokens};
 use crate::envoy::trace::trace_id;
-use crate::envoy::wire::{Authorization, CheckResponse, Incoming, RawCheck};
+use crate::envoy::wire::{Authorization, Incoming, RawAnswer, RawCheck};
 use crate::metrics;
 use crate::metrics::{Metrics, NO_SERVER};
 use crate::policy::shadow::Flip;
@@ -62,6 +63,34 @@ struct Outcome<'g> {
     decision: Decision,
 }
 
+/// What an answer says of a request beside the decision, but for its headers.
+struct Asked<'a> {
+    generation: &'a Generation,
+    server: Option<&'a Server>,
+    known: Option<&'a Known>,
+    principal: Option<&'a str>,
+    source: Option<IpAddr>,
+    id: &'a DecisionId,
+    now: UnixTime,
+}
+
+impl Asked<'_> {
+    fn about<'a>(&'a self, headers: &'a Headers) -> About<'a> {
+        About {
+            server: self.server,
+            source: self.source,
+            disclosure: &self.generation.disclosure,
+            headers,
+            caller: self.known.map(|known| &known.caller),
+            principal: self.principal,
+            decision_id: self.id,
+            generation: self.generation.rules.generation,
+            digest: &self.generation.rules.digest,
+            now: self.now,
+        }
+    }
+}
+
 impl Check {
     /// The service of a listener, which may be bound to one server.
     pub fn new(gate: Arc<Gate>, server: Option<&str>) -> Self {
@@ -71,7 +100,7 @@ impl Check {
 
 #[tonic::async_trait]
 impl Authorization for Check {
-    async fn check(&self, request: Request<RawCheck>) -> Result<Response<CheckResponse>, Status> {
+    async fn check(&self, request: Request<RawCheck>) -> Result<Response<RawAnswer>, Status> {
         let patience = patience(request.metadata());
         Ok(Response::new(self.gate.answer(request.into_inner(), self.server.as_ref(), patience).await))
     }
@@ -80,12 +109,7 @@ impl Authorization for Check {
 impl Gate {
     /// The answer to one message, on record. It waits for what an issuer says of an opaque token, as long as the proxy has
     /// `patience`, and for the audit trail, as its configuration says.
-    pub async fn answer(
-        &self,
-        message: RawCheck,
-        listener: Option<&Bytes>,
-        patience: Option<Duration>,
-    ) -> CheckResponse {
+    pub async fn answer(&self, message: RawCheck, listener: Option<&Bytes>, patience: Option<Duration>) -> RawAnswer {
         let mut laps = Laps::start();
         let now = self.clock.now();
         let generation = self.live.current();
@@ -99,7 +123,7 @@ impl Gate {
             Some(denial) => Outcome::without_server(denial),
             None => self.guarded(&generation, &context, now, patience, &mut laps).await,
         };
-        self.reply(&generation, &context, outcome, &id, now, &mut laps).await
+        self.reply(&generation, context, outcome, &id, now, &mut laps).await
     }
 
     /// [`Gate::decide`]; a panic in it is a denial of this one request.
@@ -155,36 +179,32 @@ impl Gate {
     async fn reply(
         &self,
         generation: &Generation,
-        context: &RequestContext,
+        context: RequestContext,
         outcome: Outcome<'_>,
         id: &DecisionId,
         now: UnixTime,
         laps: &mut Laps,
-    ) -> CheckResponse {
+    ) -> RawAnswer {
         let Outcome { server, known, decision } = outcome;
-        let principal = known.as_deref().map(|known| self.audit.named(&known.principal));
-        let about = About {
-            server,
-            source: caller_address(&generation.rules, context),
-            disclosure: &generation.disclosure,
-            headers: &context.headers,
-            caller: known.as_deref().map(|known| &known.caller),
-            principal: principal.as_deref(),
-            decision_id: id,
-            generation: generation.rules.generation,
-            digest: &generation.rules.digest,
-            now,
-        };
+        let known = known.as_deref();
+        let principal = known.map(|known| self.audit.named(&known.principal));
+        let source = caller_address(&generation.rules, &context);
+        let asked = Asked { generation, server, known, principal: principal.as_deref(), source, id, now };
+        let about = asked.about(&context.headers);
         let reason = decision.reason();
         self.count_policies(&decision);
         let reply = build(&decision, &about);
         laps.end();
-        let recorded = self.record(&decision, &about, context, known.as_deref(), reply, laps).await;
-        let (reason, response) = match recorded {
+        let recorded = self.record(&decision, &about, &context, known, reply, laps);
+        // Others may go on before this one: what it does not need is theirs, as long as it is in the processor's caches.
+        let headers = context.headers.only("origin");
+        drop((context, decision));
+        let (reason, response) = match recorded.await {
             Ok(recorded) => (reason, recorded.into_inner()),
             Err(error) => {
                 tracing::error!(%error, decision_id = id.as_str(), "a decision cannot be recorded; it is denied");
-                (Reason::AuditUnavailable, build(&Decision::denied(Denial::AuditUnavailable), &about).response)
+                let unrecorded = build(&Decision::denied(Denial::AuditUnavailable), &asked.about(&headers));
+                (Reason::AuditUnavailable, unrecorded.response)
             }
         };
         self.count(generation, server, reason, laps);
@@ -192,7 +212,7 @@ impl Gate {
     }
 
     /// Writes the record; only then is there a reply to send.
-    async fn record(
+    fn record(
         &self,
         decision: &Decision,
         about: &About<'_>,
@@ -200,7 +220,7 @@ impl Gate {
         known: Option<&Known>,
         reply: Reply,
         laps: &Laps,
-    ) -> Result<Recorded<CheckResponse>, AuditError> {
+    ) -> impl Future<Output = Result<Recorded<RawAnswer>, AuditError>> + use<> {
         let principal = known.map(|known| &known.caller.principal);
         let detail = decision.verdict.as_ref().err().and_then(Denial::detail);
         let actions: Vec<&str> = decision.targets.iter().map(|target| &*target.action).collect();
@@ -243,7 +263,7 @@ impl Gate {
             trace_id: trace_id(&context.headers),
             latency: laps.latency(),
         };
-        self.audit.record(&record, reply.response).await
+        self.audit.record(&record, reply.response)
     }
 
     fn count_policies(&self, decision: &Decision) {

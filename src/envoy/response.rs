@@ -21,7 +21,7 @@ use crate::decision::server::Server;
 use crate::decision::{Caller, Decision};
 use crate::envoy::wire::check_response::HttpResponse;
 use crate::envoy::wire::{
-    CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpStatus, OkHttpResponse, RpcStatus,
+    CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpStatus, OkHttpResponse, RawAnswer, RpcStatus,
 };
 use crate::policy::evaluate::Permit;
 
@@ -62,7 +62,7 @@ pub struct About<'a> {
 #[derive(Debug)]
 pub struct Reply {
     /// For Envoy.
-    pub response: CheckResponse,
+    pub response: RawAnswer,
     /// For the record.
     pub status: Option<u16>,
 }
@@ -87,7 +87,7 @@ fn allow(_: &Permit, decision: &Decision, about: &About<'_>, metadata: Struct) -
         http_response: Some(HttpResponse::OkResponse(ok)),
         dynamic_metadata: Some(metadata),
     };
-    Reply { response, status: None }
+    Reply { response: RawAnswer::new(&response), status: None }
 }
 
 fn deny(denial: &Denial, decision: &Decision, about: &About<'_>, metadata: Struct) -> Reply {
@@ -102,7 +102,7 @@ fn deny(denial: &Denial, decision: &Decision, about: &About<'_>, metadata: Struc
         http_response: Some(HttpResponse::DeniedResponse(denied)),
         dynamic_metadata: Some(metadata),
     };
-    Reply { response, status: Some(answer.status) }
+    Reply { response: RawAnswer::new(&response), status: Some(answer.status) }
 }
 
 /// One header. Envoy writes a denied header's value out verbatim, line feeds included, and ignores `raw_value`; so this

@@ -11,7 +11,7 @@ use super::house;
 use super::table::{allow, token_invalid, unavailable};
 use crate::support::endpoint::{Asked, IntrospectionServer, Reply};
 use crate::support::envoy::{Ask, legacy};
-use crate::support::gate::NOW;
+use crate::support::gate::{NOW, decoded};
 use crate::support::people::{Who, ann};
 
 /// Somebody whose token says nothing.
@@ -111,7 +111,7 @@ async fn the_timeout_of_the_proxy_counts() {
     let mut request = Request::new(RawCheck::new(ping("desk", "slow").encode()));
     request.metadata_mut().insert("grpc-timeout", "60m".parse().unwrap());
     let response = Check::new(house.gate.clone(), None).check(request).await.unwrap().into_inner();
-    assert_eq!(response.status.unwrap().message, "introspection_unavailable");
+    assert_eq!(decoded(&response).status.unwrap().message, "introspection_unavailable");
     let generation = house.gate.live.current();
     let introspector = generation.issuer("opaque").unwrap().issuer.introspector().unwrap();
     assert_eq!(introspector.status().last_error, None);

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use toolgate::config::AuditConfig;
 use toolgate::envoy::check::{Check, Gate};
 use toolgate::envoy::proofs::Proofs;
 use toolgate::envoy::tokens::Tokens;
-use toolgate::envoy::wire::{CheckResponse, RawCheck};
+use toolgate::envoy::wire::{CheckResponse, RawAnswer, RawCheck};
 use toolgate::metrics::Metrics;
 use toolgate::reload::Live;
 use toolgate::reload::generation::Generation;
@@ -77,7 +78,7 @@ impl House {
 
     /// The answer to `message`, without a network, which comes at once: nobody is asked about a token.
     pub(crate) fn answer(&self, message: impl Into<Bytes>) -> CheckResponse {
-        self.gate.answer(RawCheck::new(message.into()), None, None).now_or_never().expect("nothing to wait for")
+        decoded(&settled(self.gate.answer(RawCheck::new(message.into()), None, None)))
     }
 
     /// The records of decisions and reloads that were written since the last call.
@@ -184,5 +185,19 @@ impl Decoder for Raw {
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<CheckResponse>, Status> {
         let bytes = buffer.copy_to_bytes(buffer.remaining());
         Ok(Some(CheckResponse::decode(bytes).expect("an answer that Envoy can read")))
+    }
+}
+
+/// As Envoy reads it.
+pub(crate) fn decoded(answer: &RawAnswer) -> CheckResponse {
+    CheckResponse::decode(answer.as_bytes()).expect("an answer that Envoy can read")
+}
+
+/// An answer that waits for nobody, and only lets others go first to be recorded with them.
+pub(crate) fn settled<T>(answering: impl Future<Output = T>) -> T {
+    let mut answering = pin!(answering);
+    match answering.as_mut().now_or_never() {
+        Some(answer) => answer,
+        None => answering.now_or_never().expect("nothing to wait for"),
     }
 }

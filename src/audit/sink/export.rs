@@ -139,7 +139,7 @@ impl Exporter {
             self.state.moved();
             return;
         }
-        let sign = late || closing.is_some() || self.ledger.is_full_with(count);
+        let sign = late || closing.is_some() || self.ledger.until_full() <= count;
         let bodies = records.iter().map(|record| &record.body).chain(&closing);
         let draft = self.ledger.draft(bodies, sign, now, 0);
         let answer = self.deliver(&draft).await;
@@ -227,7 +227,7 @@ mod tests {
     fn batch(records: usize, bytes: usize) -> Batch {
         let mut batch = Batch::default();
         for _ in 0..records {
-            let mut line = Line::new(Vec::new());
+            let mut line = Line::default();
             line.text("kind", &"x".repeat(200));
             let body = line.finish();
             batch.add(Job::Record(Pending::unasked(body, UnixTime::from_seconds(1))));

@@ -136,7 +136,7 @@ impl Queue {
                 writer.missed(jobs.dropped());
                 match job {
                     Job::Record(record) => {
-                        let outcome = writer.append(&record.body, record.now);
+                        let (_, outcome) = writer.append(std::slice::from_ref(&record.body), record.now);
                         state.note(&outcome);
                         state.moved();
                         record.answer(outcome);
@@ -153,14 +153,13 @@ impl Queue {
     }
 
     /// A sink that did not move in time is handed records all the same, but nobody waits for it until it moves again.
-    pub(super) fn append(&self, body: &Body, now: UnixTime, counts: bool, state: &Arc<State>) -> Receipt {
+    pub(super) fn append(&self, body: Body, now: UnixTime, counts: bool, state: &Arc<State>) -> Receipt {
         let stalls = state.stalls.load(Ordering::Relaxed);
         let Some((jobs, _)) = &self.jobs else { return Receipt::Refused(state.stalled()) };
         if !self.level.enter() {
             return self.refuse(counts, state);
         }
         let (waiting, receive) = (counts && !stalls).then(oneshot::channel).unzip();
-        let body = Body { bytes: body.bytes.clone(), chained: body.chained };
         if jobs.send(Job::Record(Pending { body, now, waiting })).is_err() {
             return self.refuse(counts, state);
         }
@@ -180,8 +179,7 @@ impl Queue {
 
     /// Whether there was room for the record.
     pub(super) fn offer(&self, body: &Body, now: UnixTime) -> bool {
-        let body = Body { bytes: body.bytes.clone(), chained: body.chained };
-        let record = Pending { body, now, waiting: None };
+        let record = Pending { body: body.clone(), now, waiting: None };
         self.jobs.as_ref().is_some_and(|(jobs, _)| self.level.enter() && jobs.send(Job::Record(record)).is_ok())
     }
 

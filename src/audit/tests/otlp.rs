@@ -194,7 +194,7 @@ fn of_a_batch_that_was_taken_in_part_nobody_is_told_that_it_was() {
     let mut told = Told::new(&settings);
     fake.will(vec![Says::Holds]);
     // Nobody waits for it: what comes meanwhile is one batch.
-    drop(told.audit.append(&decision(), NOW));
+    drop(told.audit.append(decision(), NOW));
     fake.until_asked(1);
     fake.will(vec![Says::RejectsLast(2, "x".repeat(300))]);
     let message = "x".repeat(256);
@@ -210,7 +210,7 @@ fn of_a_batch_that_was_taken_in_part_nobody_is_told_that_it_was() {
 }
 
 fn decision() -> Body {
-    let mut line = Line::new(Vec::new());
+    let mut line = Line::default();
     line.text("kind", "decision");
     line.finish()
 }
@@ -255,7 +255,7 @@ fn best_effort_never_waits_and_tells_to_the_last_one_what_it_dropped() {
     let settings = otlp(&fake, Mode::BestEffort);
     let told = Told::new(&settings);
     fake.will(vec![Says::Holds]);
-    let append = || told.runtime.block_on(told.audit.sinks[0].append(&decision(), NOW).outcome());
+    let append = || told.runtime.block_on(told.audit.sinks[0].append(decision(), NOW).outcome());
     for number in 0..QUEUE + DROPPED {
         assert_eq!(append(), None);
         assert_eq!(settings.failures.get(), number.saturating_sub(QUEUE - 1), "{number}");
@@ -297,7 +297,7 @@ fn the_end_does_not_wait_for_a_collector_that_is_gone() {
     let fake = Fake::start();
     let told = Told::new(&otlp(&fake, Mode::Strict));
     fake.stop();
-    drop(told.audit.append(&decision(), NOW));
+    drop(told.audit.append(decision(), NOW));
     told.audit.close(NOW);
     // It would never end.
     drop(told);

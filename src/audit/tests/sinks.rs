@@ -13,7 +13,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn body() -> Body {
-    let mut line = Line::new(Vec::new());
+    let mut line = Line::default();
     line.text("kind", "decision");
     line.finish()
 }
@@ -54,12 +54,12 @@ fn a_durable_record_is_on_the_disk_before_its_reply() {
 fn a_stalled_output_denies_once_it_is_known_and_works_again_when_it_is_read() {
     let (sink, mut reader, failures) = piped(Mode::Strict);
     let runtime = runtime();
-    assert_eq!(runtime.block_on(sink.append(&body(), NOW).outcome()), Some(Ok(())));
+    assert_eq!(runtime.block_on(sink.append(body(), NOW).outcome()), Some(Ok(())));
     // A pipe holds 64 KiB; nobody reads.
     let stalled = AuditError::Stalled { sink: "stdout".to_owned() };
     let mut refused = 0;
     for _ in 0..6_000 {
-        match runtime.block_on(sink.append(&body(), NOW).outcome()) {
+        match runtime.block_on(sink.append(body(), NOW).outcome()) {
             Some(Ok(())) => assert_eq!(refused, 0),
             outcome => {
                 assert_eq!(outcome, Some(Err(stalled.clone())));
@@ -77,7 +77,7 @@ fn a_stalled_output_denies_once_it_is_known_and_works_again_when_it_is_read() {
         send.send(text).unwrap();
     });
     let deadline = std::time::Instant::now() + PATIENCE;
-    while runtime.block_on(sink.append(&body(), NOW).outcome()) != Some(Ok(())) {
+    while runtime.block_on(sink.append(body(), NOW).outcome()) != Some(Ok(())) {
         assert!(std::time::Instant::now() < deadline, "it never works again");
         std::thread::yield_now();
     }
@@ -101,7 +101,7 @@ fn best_effort_never_waits_and_tells_what_it_dropped() {
     let (sink, mut reader, failures) = piped(Mode::BestEffort);
     let runtime = runtime();
     for _ in 0..10_000 {
-        assert_eq!(runtime.block_on(sink.append(&body(), NOW).outcome()), None);
+        assert_eq!(runtime.block_on(sink.append(body(), NOW).outcome()), None);
     }
     let dropped = failures.get();
     assert!(dropped > 1_000, "{dropped}");
@@ -211,7 +211,7 @@ fn a_trail_that_takes_no_records_finds_out_that_it_does_again() {
 #[test]
 fn a_caller_that_gives_up_leaves_its_record() {
     let (sink, mut reader, _) = piped(Mode::Strict);
-    drop(sink.append(&body(), NOW));
+    drop(sink.append(body(), NOW));
     drop(sink);
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();

@@ -1,0 +1,149 @@
+//! Records of requests that run at the same time are written at once, and are still records one by one.
+
+use super::faults::{FakeDisk, trail_files, whole};
+use super::*;
+use crate::audit::chain::LINK_LIMIT;
+
+/// A trail on a disk of a test's own.
+fn trail(disk: &Arc<FakeDisk>, path: &Path, rotation: Rotation, checkpoints: Option<CheckpointSettings>) -> Audit {
+    let disk: Arc<dyn Disk> = disk.clone();
+    let file = Some(FileSettings { path: path.to_owned(), mode: Mode::Strict, rotation });
+    Audit::open_on(&disk, &AuditSettings { file, checkpoints, ..AuditSettings::default() }, NOW).unwrap()
+}
+
+/// Decisions of one turn, and what came of each.
+fn together(audit: &Audit, count: usize) -> Vec<(DecisionId, Result<(), AuditError>)> {
+    let ids: Vec<DecisionId> = (0..count).map(|_| audit.next_id()).collect();
+    let records: Vec<Record<'_>> = ids.iter().map(typical).collect();
+    let outcomes = settled(join_all(records.iter().map(|record| audit.record(record, ()))));
+    drop(records);
+    ids.into_iter().zip(outcomes.into_iter().map(|outcome| outcome.map(Recorded::into_inner))).collect()
+}
+
+#[test]
+fn records_of_one_turn_are_one_write_in_the_order_in_which_they_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let disk = Arc::new(FakeDisk::default());
+    let audit = trail(&disk, &path, Rotation::default(), None);
+    let before = disk.writes();
+    let told = together(&audit, 25);
+    assert_eq!(disk.writes() - before, 1);
+    assert!(told.iter().all(|(_, outcome)| outcome.is_ok()));
+    assert_eq!(audit.sinks()[0].recorded, 25);
+    let ids: Vec<String> = told.iter().map(|(id, _)| id.to_string()).collect();
+    assert_eq!(whole(&path, "together"), ids);
+}
+
+/// As many go in one write as until the next checkpoint, and as the file has room for.
+#[test]
+fn a_write_of_many_goes_past_no_checkpoint_and_no_end_of_a_file() {
+    let signer = Arc::new(Signer::parse(&pair().0).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let checkpoints = CheckpointSettings { signer, records: 4, interval: Duration::from_secs(60), copy: None };
+    let audit = trail(&Arc::default(), &path, Rotation::default(), Some(checkpoints));
+    together(&audit, 10);
+    let kinds = kinds(&path);
+    let parts: Vec<usize> = kinds.split(|kind| kind == "checkpoint").map(<[String]>::len).collect();
+    // The first four and the record of the beginning; two wait for theirs.
+    assert_eq!(parts, [5, 4, 2]);
+    drop(audit);
+
+    let path = folder.path().join("sized.jsonl");
+    let limit = 5_000;
+    let audit = trail(&Arc::default(), &path, Rotation { size: Some(limit), age: None }, None);
+    let told = together(&audit, 30);
+    drop(audit);
+    let files = trail_files(&path);
+    assert!(files.len() > 5, "{files:?}");
+    // The record of a file's beginning and that of its end are not counted beforehand.
+    let (ends, most) = (2 * (LINK_LIMIT + 128), 1_200);
+    for file in &files[..files.len() - 1] {
+        let length = usize::try_from(fs::metadata(file).unwrap().len()).unwrap();
+        assert!((5_000 - most..=5_000 + ends).contains(&length), "{file:?}: {length}");
+    }
+    assert_eq!(whole(&path, "sized"), told.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>());
+}
+
+/// The one whose write fails is told so, and those behind it; those before it are not.
+#[test]
+fn each_is_told_what_became_of_its_own_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let disk = Arc::new(FakeDisk::default());
+    let signer = Arc::new(Signer::parse(&pair().0).unwrap());
+    let checkpoints = CheckpointSettings { signer, records: 4, interval: Duration::from_secs(60), copy: None };
+    let audit = trail(&disk, &path, Rotation::default(), Some(checkpoints));
+    *disk.full_after.lock().unwrap() = Some(1);
+    let told = together(&audit, 10);
+    let taken: Vec<bool> = told.iter().map(|(_, outcome)| outcome.is_ok()).collect();
+    assert_eq!(taken, [[true; 4].as_slice(), &[false; 6]].concat());
+    assert_eq!((audit.sinks()[0].recorded, audit.sinks()[0].failures), (4, 6));
+    *disk.full_after.lock().unwrap() = None;
+    audit.close(NOW);
+    assert_eq!(whole(&path, "full"), told[..4].iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>());
+    let lost: Vec<Value> = lines(&path).into_iter().filter(|line| line["kind"] == "lost").collect();
+    assert_eq!((lost.len(), &lost[0]["count"]), (1, &Value::from(6)));
+}
+
+/// A request that is given up after its decision has left its record: with the next one, a tick, or the end it is written.
+#[test]
+fn what_was_given_up_is_recorded_with_the_next() {
+    type Next = fn(&Audit);
+    let nexts: [(&str, Next); 4] = [
+        ("decision", write),
+        ("tick", |audit| audit.tick(NOW)),
+        ("reopen", |audit| audit.reopen(NOW).unwrap()),
+        ("end", |_| ()),
+    ];
+    for (what, next) in nexts {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let audit = open(&path);
+        let id = audit.next_id();
+        assert!(audit.record(&typical(&id), ()).now_or_never().is_none());
+        assert_eq!(lines(&path).len(), 0, "{what}");
+        next(&audit);
+        drop(audit);
+        assert_eq!(whole(&path, what)[0], id.as_str(), "{what}");
+    }
+}
+
+/// Many threads and turns: nothing is written twice, nothing is missing, and the chain holds.
+#[test]
+fn records_of_many_threads_are_one_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = trail(&Arc::default(), &path, Rotation { size: Some(100_000), age: None }, None);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
+    let audit = Arc::new(audit);
+    let mut acknowledged = runtime.block_on(async {
+        let deciding = (0..40).map(|task| {
+            let audit = audit.clone();
+            tokio::spawn(async move {
+                let mut acknowledged = Vec::new();
+                for turn in 0..25 {
+                    let id = audit.next_id();
+                    let record = typical(&id);
+                    let recording = audit.record(&record, ());
+                    // Some give up.
+                    if (task + turn) % 7 == 0 {
+                        assert!(recording.now_or_never().is_none());
+                    } else {
+                        recording.await.unwrap().into_inner();
+                    }
+                    acknowledged.push(id.to_string());
+                }
+                acknowledged
+            })
+        });
+        let all: Vec<Vec<String>> = join_all(deciding).await.into_iter().map(Result::unwrap).collect();
+        all.concat()
+    });
+    drop(audit);
+    let mut recorded = whole(&path, "threads");
+    acknowledged.sort();
+    recorded.sort();
+    assert_eq!(recorded, acknowledged);
+}
