@@ -137,7 +137,8 @@ impl File {
     pub(super) fn look(&mut self, written: usize) -> Fate {
         match self.disk.facts(&self.fd) {
             Ok(Facts { deleted: true, .. }) => Fate::Deleted,
-            Ok(facts) if facts.regular && facts.length != self.length => {
+            // What is behind the whole lines of a dirty file is known, and is cut off before anything else is written.
+            Ok(facts) if facts.regular && facts.length != self.length && !self.dirty => {
                 self.length = facts.length;
                 self.part(written)
             }
@@ -161,6 +162,14 @@ impl File {
     /// Whether the name still stands for this file.
     pub(super) fn is_named(&self) -> bool {
         self.disk.find(&self.path).is_ok_and(|facts| facts.id == self.id)
+    }
+
+    /// That all of it could be flushed so far.
+    ///
+    /// # Errors
+    /// [`AuditError::Sync`].
+    pub(super) fn unspoiled(&self) -> Result<(), AuditError> {
+        self.spoiled.map_or(Ok(()), |cause| Err(AuditError::Sync { sink: self.name(), cause }))
     }
 
     /// Puts what is written on the disk.

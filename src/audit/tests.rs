@@ -1,4 +1,5 @@
 mod faults;
+mod flushed;
 mod gathered;
 mod otlp;
 mod rotation;

@@ -43,6 +43,8 @@ pub(super) struct Writer {
     paused_until: UnixTime,
     /// Replies wait for the disk.
     durable: bool,
+    /// Records were written since the last flush began.
+    fresh: bool,
     /// A file that was put aside could not be flushed: what waits for it has failed.
     unflushed: Option<AuditError>,
 }
@@ -94,6 +96,7 @@ impl Writer {
             since: now,
             paused_until: now,
             durable: false,
+            fresh: false,
             unflushed: None,
         }
     }
@@ -189,8 +192,9 @@ impl Writer {
         }
     }
 
-    /// The file that is to be flushed, or what was not flushed.
+    /// The file that is to be flushed for all records up to here, or what was not flushed of them.
     pub(super) fn unflushed_file(&mut self) -> Result<Option<Arc<OwnedFd>>, AuditError> {
+        self.fresh = false;
         match (self.unflushed.take(), &self.target) {
             (Some(error), _) => Err(error),
             (None, Target::File(file)) => Ok(Some(file.handle())),
@@ -198,12 +202,29 @@ impl Writer {
         }
     }
 
-    /// Notes that the system could not flush `fd`.
-    pub(super) fn not_flushed(&mut self, fd: &Arc<OwnedFd>, cause: Errno) {
-        if let Target::File(file) = &mut self.target
-            && Arc::ptr_eq(&file.handle(), fd)
-        {
-            file.spoiled = Some(cause);
+    /// What a flush of `fd` has come to, given what the system says. That tells each failure once, to whoever asks first, and
+    /// knows nothing of it the next time: so it is true of all records whose flush was under way, and of those written since.
+    ///
+    /// # Errors
+    /// [`AuditError::Sync`].
+    pub(super) fn flushed(&mut self, fd: &Arc<OwnedFd>, said: Result<(), Errno>) -> Result<(), AuditError> {
+        let name = self.name();
+        let current = match &mut self.target {
+            Target::File(file) if Arc::ptr_eq(&file.handle(), fd) => Some(file),
+            Target::File(_) | Target::Stream { .. } => None,
+        };
+        match (said, current) {
+            (Err(cause), Some(file)) => {
+                file.spoiled = Some(cause);
+                file.unspoiled()
+            }
+            (Err(cause), None) => {
+                let error = AuditError::Sync { sink: name, cause };
+                self.unflushed = self.fresh.then(|| error.clone()).or(self.unflushed.take());
+                Err(error)
+            }
+            (Ok(()), Some(file)) => file.unspoiled(),
+            (Ok(()), None) => self.unflushed.clone().map_or(Ok(()), Err),
         }
     }
 
@@ -276,7 +297,8 @@ impl Writer {
             if let Target::File(old) = &mut self.target
                 && cause != Cause::Deleted
             {
-                self.unflushed = old.sync().err().or(self.unflushed.take());
+                let spoiled = old.unspoiled().err().filter(|_| self.fresh);
+                self.unflushed = spoiled.or(old.sync().err()).or(self.unflushed.take());
             }
         }
         self.target = Target::File(new);
@@ -297,6 +319,7 @@ impl Writer {
                 Ok(Fate::Again) => self.ledger.abandon(draft),
                 Ok(fate @ (Fate::Whole | Fate::Resized)) => {
                     self.ledger.settle(draft, now);
+                    self.fresh = true;
                     if fate == Fate::Resized {
                         tracing::error!(sink = self.name(), "somebody else writes the audit file or cuts it");
                         self.ledger.opened = Some(Opened { cause: Cause::Resized, torn: 0 });

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
 use toolgate::envoy::wire::CheckRequest;
 
 use super::callers::{Callers, Load};
@@ -28,6 +29,9 @@ const TICKS: u64 = 4;
 /// More than any line of an unknown caller here.
 const LINE: u64 = 1024;
 
+/// The priority of the flood: on Linux that of one thread (setpriority(2)).
+const BEHIND: i32 = 10;
+
 /// Without a token, with what is none, and with one of somebody else's key.
 fn unknown(files: &Files) -> [CheckRequest; 3] {
     let plain = |token: &str| question(token, "get_forecast", &json!({"city": "Oslo"}));
@@ -37,6 +41,13 @@ fn unknown(files: &Files) -> [CheckRequest; 3] {
     let stranger = Files::new().token("ada", "weather:read");
     assert_ne!(stranger, files.token("ada", "weather:read"));
     [bare, plain(&nonsense()), plain(&stranger)]
+}
+
+/// Where the flood comes from. It stands for other machines, so it has a thread of its own, which comes after those of the
+/// program and of the known callers: what is measured of these is not how they wait for it.
+fn elsewhere() -> Runtime {
+    let behind = || rustix::process::setpriority_process(None, BEHIND).unwrap();
+    Builder::new_multi_thread().worker_threads(1).on_thread_start(behind).enable_all().build().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,12 +65,17 @@ async fn soak_of_a_flood_of_unknown_callers() {
     let before = serving.resident();
     let load = Load { per_second: PER_SECOND, patience: None, ids: false };
     let began = Instant::now();
-    let flood = Callers::start(CONNECTIONS, &serving.grpc, &unknown(&files), load);
+    let elsewhere = elsewhere();
+    let flood = {
+        let _there = elsewhere.enter();
+        Callers::start(CONNECTIONS, &serving.grpc, &unknown(&files), load)
+    };
     let callers = known(Load::patient(KNOWN_PER_SECOND));
     tokio::time::sleep(soak()).await;
     let flood = flood.end().await;
     let took = began.elapsed();
     let loud = callers.end().await;
+    elsewhere.shutdown_background();
     let grown = serving.resident().saturating_sub(before);
     serving.signal(Signal::TERM);
     assert_eq!(serving.ended(), 0);

@@ -47,7 +47,8 @@ struct Guarded {
     writer: Writer,
     /// Those who wait for the next flush; `None` if nobody ever does.
     batch: Option<watch::Sender<Flushed>>,
-    waiting: bool,
+    /// How many they are.
+    waiting: usize,
     ended: bool,
 }
 
@@ -72,7 +73,7 @@ impl Direct {
         let direct = Arc::new(Self {
             state: state.clone(),
             gathered: Mutex::new(gathered),
-            guarded: Mutex::new(Guarded { writer, batch, waiting: false, ended: false }),
+            guarded: Mutex::new(Guarded { writer, batch, waiting: 0, ended: false }),
             work: Condvar::new(),
         });
         let ended = durable.then(|| {
@@ -126,7 +127,7 @@ impl Direct {
         self.state.wrote(taken, bodies.len() - taken, &outcome);
         let flushed = guarded.batch.as_ref().filter(|_| taken > 0).map(watch::Sender::subscribe);
         let flushing = flushed.is_some();
-        guarded.waiting |= flushing;
+        guarded.waiting += if flushing { taken } else { 0 };
         // Under the lock: who finds nothing here is not overtaken while it waits for its turn to write.
         let _ = written.set(Written { taken, outcome, flushed });
         drop(guarded);
@@ -140,7 +141,7 @@ impl Direct {
         self.write();
         let mut guarded = self.lock();
         let outcome = guarded.writer.offer(std::slice::from_ref(body), now).map(|_| ());
-        guarded.waiting |= outcome.is_ok() && guarded.batch.is_some();
+        guarded.waiting += usize::from(outcome.is_ok() && guarded.batch.is_some());
         drop(guarded);
         self.work.notify_one();
         match &outcome {
@@ -159,27 +160,27 @@ impl Direct {
     fn flush(&self, disk: &dyn Disk) {
         loop {
             let mut guarded = self.lock();
-            while !guarded.waiting && !guarded.ended {
+            while guarded.waiting == 0 && !guarded.ended {
                 guarded = self.work.wait(guarded).unwrap_or_else(PoisonError::into_inner);
             }
-            if !guarded.waiting {
+            if guarded.waiting == 0 {
                 return;
             }
-            guarded.waiting = false;
+            let waiting = std::mem::take(&mut guarded.waiting);
             let batch = guarded.batch.replace(watch::channel(None).0);
             let file = guarded.writer.unflushed_file();
             drop(guarded);
             let outcome = match file {
-                Ok(Some(file)) => disk.sync(&file).map_err(|cause| {
-                    self.lock().writer.not_flushed(&file, cause);
-                    AuditError::Sync { sink: self.state.name.clone(), cause }
-                }),
+                Ok(Some(file)) => {
+                    let said = disk.sync(&file);
+                    self.lock().writer.flushed(&file, said)
+                }
                 Ok(None) => Ok(()),
                 Err(error) => Err(error),
             };
             self.state.moved();
             if outcome.is_err() {
-                self.state.note(&outcome);
+                self.state.wrote(0, waiting, &outcome);
             }
             if let Some(batch) = batch {
                 batch.send_replace(Some(outcome));

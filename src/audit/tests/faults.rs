@@ -20,6 +20,21 @@ pub(super) struct FakeDisk {
     written: Mutex<u64>,
     /// Whether nothing can be flushed.
     pub(super) unflushable: Mutex<bool>,
+    /// Whether nothing can be cut off.
+    pub(super) uncuttable: Mutex<bool>,
+    /// What happens at the next flush, and what the system says of it.
+    pub(super) flush: Mutex<Option<Flush>>,
+    /// How long the file was that was flushed last.
+    pub(super) flushed: Mutex<u64>,
+}
+
+/// What a test does in the place of a flush.
+pub(super) struct Flush(pub(super) Box<dyn FnOnce() -> Result<(), Errno> + Send>);
+
+impl fmt::Debug for Flush {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Flush")
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +121,9 @@ impl Disk for FakeDisk {
 
     fn truncate(&self, fd: &OwnedFd, length: u64) -> Result<(), Errno> {
         self.call()?;
+        if *self.uncuttable.lock().unwrap() {
+            return Err(Errno::IO);
+        }
         System.truncate(fd, length)
     }
 
@@ -114,7 +132,12 @@ impl Disk for FakeDisk {
         if *self.unflushable.lock().unwrap() {
             return Err(Errno::IO);
         }
-        System.sync(fd)
+        let next = self.flush.lock().unwrap().take();
+        next.map_or(Ok(()), |Flush(next)| next())?;
+        let length = System.facts(fd)?.length;
+        System.sync(fd)?;
+        *self.flushed.lock().unwrap() = length;
+        Ok(())
     }
 
     fn sync_folder(&self, folder: &Path) -> Result<(), Errno> {

@@ -11,6 +11,12 @@ fn trail(disk: &Arc<FakeDisk>, path: &Path, rotation: Rotation, checkpoints: Opt
     Audit::open_on(&disk, &AuditSettings { file, checkpoints, ..AuditSettings::default() }, NOW).unwrap()
 }
 
+/// A checkpoint after every four records.
+fn fours() -> Option<CheckpointSettings> {
+    let signer = Arc::new(Signer::parse(&pair().0).unwrap());
+    Some(CheckpointSettings { signer, records: 4, interval: Duration::from_secs(60), copy: None })
+}
+
 /// Decisions of one turn, and what came of each.
 fn together(audit: &Audit, count: usize) -> Vec<(DecisionId, Result<(), AuditError>)> {
     let ids: Vec<DecisionId> = (0..count).map(|_| audit.next_id()).collect();
@@ -38,11 +44,9 @@ fn records_of_one_turn_are_one_write_in_the_order_in_which_they_came() {
 /// As many go in one write as until the next checkpoint, and as the file has room for.
 #[test]
 fn a_write_of_many_goes_past_no_checkpoint_and_no_end_of_a_file() {
-    let signer = Arc::new(Signer::parse(&pair().0).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
-    let checkpoints = CheckpointSettings { signer, records: 4, interval: Duration::from_secs(60), copy: None };
-    let audit = trail(&Arc::default(), &path, Rotation::default(), Some(checkpoints));
+    let audit = trail(&Arc::default(), &path, Rotation::default(), fours());
     together(&audit, 10);
     let kinds = kinds(&path);
     let parts: Vec<usize> = kinds.split(|kind| kind == "checkpoint").map(<[String]>::len).collect();
@@ -53,7 +57,8 @@ fn a_write_of_many_goes_past_no_checkpoint_and_no_end_of_a_file() {
     let path = folder.path().join("sized.jsonl");
     let limit = 5_000;
     let audit = trail(&Arc::default(), &path, Rotation { size: Some(limit), age: None }, None);
-    let told = together(&audit, 30);
+    // The second turn, and each after it, begins in a file that has something in it.
+    let told: Vec<_> = (0..10).flat_map(|_| together(&audit, 3)).collect();
     drop(audit);
     let files = trail_files(&path);
     assert!(files.len() > 5, "{files:?}");
@@ -72,9 +77,7 @@ fn each_is_told_what_became_of_its_own_record() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let disk = Arc::new(FakeDisk::default());
-    let signer = Arc::new(Signer::parse(&pair().0).unwrap());
-    let checkpoints = CheckpointSettings { signer, records: 4, interval: Duration::from_secs(60), copy: None };
-    let audit = trail(&disk, &path, Rotation::default(), Some(checkpoints));
+    let audit = trail(&disk, &path, Rotation::default(), fours());
     *disk.full_after.lock().unwrap() = Some(1);
     let told = together(&audit, 10);
     let taken: Vec<bool> = told.iter().map(|(_, outcome)| outcome.is_ok()).collect();
@@ -110,20 +113,54 @@ fn what_was_given_up_is_recorded_with_the_next() {
     }
 }
 
-/// Many threads and turns: nothing is written twice, nothing is missing, and the chain holds.
+/// A file that is deleted between two turns takes nothing with it of the second.
+#[test]
+fn a_turn_whose_file_was_deleted_is_in_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = trail(&Arc::default(), &path, Rotation::default(), None);
+    together(&audit, 5);
+    fs::remove_file(&path).unwrap();
+    let told = together(&audit, 5);
+    assert!(told.iter().all(|(_, outcome)| outcome.is_ok()));
+    assert_eq!(lines(&path)[0]["cause"], "deleted");
+    assert_eq!(kinds(&path).iter().filter(|kind| *kind == "decision").count(), 5);
+    assert_eq!(lines(&path).last().unwrap()["decision_id"], told[4].0.as_str());
+}
+
+/// What was refused and could not be cut off is not ours, whoever moves the file meanwhile.
+#[test]
+fn whole_lines_of_a_refused_turn_are_cut_off_before_the_file_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let disk = Arc::new(FakeDisk::default());
+    let audit = trail(&disk, &path, Rotation::default(), None);
+    together(&audit, 1);
+    (*disk.full.lock().unwrap(), *disk.uncuttable.lock().unwrap()) = (true, true);
+    assert!(together(&audit, 9).iter().all(|(_, outcome)| outcome.is_err()));
+    assert!(fs::read_to_string(&path).unwrap().lines().count() > 3, "a third of them is there");
+    (*disk.full.lock().unwrap(), *disk.uncuttable.lock().unwrap()) = (false, false);
+    fs::rename(&path, folder.path().join("audit.jsonl.moved")).unwrap();
+    audit.tick(NOW);
+    together(&audit, 1);
+    drop(audit);
+    assert_eq!(whole(&path, "moved").len(), 2);
+}
+
+/// Many threads and turns: nothing is written twice, nothing is missing, the chain holds, and who is told that it is recorded
+/// finds it.
 #[test]
 fn records_of_many_threads_are_one_chain() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
-    let audit = trail(&Arc::default(), &path, Rotation { size: Some(100_000), age: None }, None);
+    let audit = Arc::new(open(&path));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
-    let audit = Arc::new(audit);
     let mut acknowledged = runtime.block_on(async {
-        let deciding = (0..40).map(|task| {
-            let audit = audit.clone();
+        let deciding = (0..30).map(|task| {
+            let (audit, path) = (audit.clone(), path.clone());
             tokio::spawn(async move {
                 let mut acknowledged = Vec::new();
-                for turn in 0..25 {
+                for turn in 0..12 {
                     let id = audit.next_id();
                     let record = typical(&id);
                     let recording = audit.record(&record, ());
@@ -132,6 +169,8 @@ fn records_of_many_threads_are_one_chain() {
                         assert!(recording.now_or_never().is_none());
                     } else {
                         recording.await.unwrap().into_inner();
+                        let there = fs::read_to_string(&path).unwrap();
+                        assert!(there.contains(&format!("\"{id}\"")), "{id} is not there when it is said to be");
                     }
                     acknowledged.push(id.to_string());
                 }
@@ -146,4 +185,18 @@ fn records_of_many_threads_are_one_chain() {
     acknowledged.sort();
     recorded.sort();
     assert_eq!(recorded, acknowledged);
+}
+
+/// With no sink that takes it, an attempt to load is not on record, and that is told.
+#[test]
+fn a_reload_that_cannot_be_recorded_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let audit = trail(&disk, &folder.path().join("audit.jsonl"), Rotation::default(), None);
+    let record =
+        Reload { time: NOW, outcome: ReloadOutcome::Loaded, generation: 2, digest: "4f1c2d0e9b7a6f58", problems: &[] };
+    for (full, recorded) in [(true, false), (false, true)] {
+        *disk.full.lock().unwrap() = full;
+        assert_eq!(audit.reload(&record).is_ok(), recorded, "full: {full}");
+    }
 }

@@ -1,0 +1,142 @@
+//! `durable`: a reply waits until its record was flushed, and is told if it was not. The system tells each failure once.
+
+use std::sync::mpsc::channel;
+
+use super::faults::{FakeDisk, Flush};
+use super::*;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn durable(disk: &Arc<FakeDisk>, path: &Path, checkpoints: Option<CheckpointSettings>) -> Audit {
+    let disk: Arc<dyn Disk> = disk.clone();
+    let file = FileSettings { path: path.to_owned(), mode: Mode::Durable, rotation: Rotation::default() };
+    Audit::open_on(&disk, &AuditSettings { file: Some(file), checkpoints, ..AuditSettings::default() }, NOW).unwrap()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap()
+}
+
+async fn decide(audit: &Audit) -> (DecisionId, Result<(), AuditError>) {
+    let id = audit.next_id();
+    let recording = audit.record(&typical(&id), ());
+    let outcome = recording.await.map(Recorded::into_inner);
+    (id, outcome)
+}
+
+#[test]
+fn what_is_acknowledged_was_flushed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let disk = Arc::new(FakeDisk::default());
+    let audit = durable(&disk, &path, None);
+    runtime().block_on(async {
+        let deciding = (0..8).map(|_| async {
+            for _ in 0..10 {
+                let (id, outcome) = decide(&audit).await;
+                outcome.unwrap();
+                let flushed = usize::try_from(*disk.flushed.lock().unwrap()).unwrap();
+                let there = fs::read_to_string(&path).unwrap();
+                assert!(
+                    there.get(..flushed).unwrap().contains(&format!("\"{id}\"")),
+                    "{id} is not among {flushed} bytes"
+                );
+            }
+        });
+        join_all(deciding).await;
+    });
+}
+
+/// Of many at once only the first go into the file: they wait for the disk as others do.
+#[test]
+fn those_of_a_turn_that_were_written_wait_for_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let signer = Arc::new(Signer::parse(&pair().0).unwrap());
+    let fours = CheckpointSettings { signer, records: 4, interval: Duration::from_secs(60), copy: None };
+    for (unflushable, taken) in [(true, 0), (false, 4)] {
+        let audit = durable(&disk, &folder.path().join(format!("{taken}.jsonl")), Some(fours.clone()));
+        *disk.unflushable.lock().unwrap() = unflushable;
+        *disk.full_after.lock().unwrap() = Some(1);
+        let told = runtime().block_on(join_all((0..10).map(|_| decide(&audit))));
+        assert_eq!(told.iter().filter(|(_, outcome)| outcome.is_ok()).count(), taken);
+        assert_eq!(audit.sinks()[0].failures, if unflushable { 10 } else { 6 });
+        (*disk.full_after.lock().unwrap(), *disk.unflushable.lock().unwrap()) = (None, false);
+    }
+}
+
+/// The pages of a record may be those that the system gave up in a flush that began before it was written: nothing says so of
+/// the flush that it waits for itself.
+#[test]
+fn a_record_that_was_written_during_a_flush_that_fails_is_not_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let audit = durable(&disk, &folder.path().join("audit.jsonl"), None);
+    let (entered, entering) = channel();
+    let (go, going) = channel();
+    *disk.flush.lock().unwrap() = Some(Flush(Box::new(move || {
+        entered.send(()).unwrap();
+        going.recv_timeout(PATIENCE).unwrap();
+        Err(Errno::IO)
+    })));
+    let runtime = runtime();
+    runtime.block_on(async {
+        let first = decide(&audit);
+        let second = async {
+            tokio::task::spawn_blocking(move || entering.recv_timeout(PATIENCE).unwrap()).await.unwrap();
+            let id = audit.next_id();
+            let mut recording = pin!(audit.record(&typical(&id), ()));
+            // It is gathered, and then written: now it waits for the disk.
+            for _ in 0..2 {
+                assert!(recording.as_mut().now_or_never().is_none());
+            }
+            go.send(()).unwrap();
+            recording.await.map(Recorded::into_inner)
+        };
+        let ((_, first), second) = tokio::join!(first, second);
+        assert!(matches!(first, Err(AuditError::Sync { .. })), "{first:?}");
+        assert!(matches!(second, Err(AuditError::Sync { .. })), "{second:?}");
+        audit.tick(NOW);
+        decide(&audit).await.1.unwrap();
+    });
+}
+
+/// The same where the file was put aside before anybody could be told. The system told the one who waited, or the rotation.
+#[test]
+fn a_file_that_could_not_be_flushed_is_not_put_aside_in_silence() {
+    let later = UnixTime::from_seconds(NOW.seconds() + 60);
+    for (rotation_is_told, rotated_first, what) in
+        [(false, false, "failed, then rotated"), (false, true, "rotated, then failed"), (true, true, "rotation failed")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Arc::new(FakeDisk::default());
+        let disk: Arc<dyn Disk> = fake.clone();
+        let rotation = Rotation { size: None, age: Some(Duration::from_secs(60)) };
+        let writer = Writer::file(&disk, &folder.path().join("audit.jsonl"), "0123456789abcdef".into(), NOW).unwrap();
+        let mut writer = writer.with(rotation, None, true);
+        let write = |writer: &mut Writer| writer.append(&[decision()], NOW).1.unwrap();
+        write(&mut writer);
+        let flushing = writer.unflushed_file().unwrap().unwrap();
+        // While the disk is at it, another record is written.
+        write(&mut writer);
+        let said = if rotation_is_told { Ok(()) } else { Err(Errno::IO) };
+        if rotated_first {
+            *fake.flush.lock().unwrap() = rotation_is_told.then(|| Flush(Box::new(|| Err(Errno::IO))));
+            writer.tick(later).unwrap();
+        }
+        assert!(writer.flushed(&flushing, said).is_err(), "{what}: those who waited");
+        if !rotated_first {
+            write(&mut writer);
+        }
+        assert!(writer.unflushed_file().is_err(), "{what}: those who came meanwhile");
+        write(&mut writer);
+        assert!(writer.unflushed_file().is_ok(), "{what}: those who came later");
+    }
+}
+
+fn decision() -> Body {
+    let mut line = Line::default();
+    line.text("kind", "decision");
+    line.finish()
+}
