@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
 
@@ -19,16 +19,40 @@ const NUMBER_DIGITS: usize = 12;
 pub(super) struct File {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    fd: Arc<OwnedFd>,
+    handle: Arc<Handle>,
     id: (u64, u64),
     regular: bool,
     /// Bytes of whole lines.
     length: u64,
     /// There may be half a line behind them.
     dirty: bool,
+}
+
+/// The open file itself, which is flushed while others write on.
+#[derive(Debug)]
+pub(super) struct Handle {
+    fd: OwnedFd,
     /// What the system said when the content was to be on the disk. It may forget what it could not write, and report
-    /// success the next time: nothing more goes into this file.
-    pub(super) spoiled: Option<Errno>,
+    /// success the next time, so nothing more goes into this file.
+    spoiled: OnceLock<Errno>,
+}
+
+impl Handle {
+    /// For the system calls.
+    pub(super) fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// Notes that it could not be flushed.
+    pub(super) fn spoil(&self, cause: Errno) {
+        // The first time counts.
+        let _ = self.spoiled.set(cause);
+    }
+
+    /// Why it could not be flushed, ever.
+    pub(super) fn spoiled(&self) -> Option<Errno> {
+        self.spoiled.get().copied()
+    }
 }
 
 /// A file as it was found.
@@ -82,12 +106,11 @@ impl File {
         let file = Self {
             disk: disk.clone(),
             path: path.to_owned(),
-            fd: Arc::new(fd),
+            handle: Arc::new(Handle { fd, spoiled: OnceLock::new() }),
             id: facts.id,
             regular: facts.regular,
             length,
             dirty: false,
-            spoiled: None,
         };
         Ok(Found { file, chain: end.chain, torn: end.torn })
     }
@@ -100,9 +123,8 @@ impl File {
         self.length
     }
 
-    /// The file itself, to flush it while others write on.
-    pub(super) fn handle(&self) -> Arc<OwnedFd> {
-        self.fd.clone()
+    pub(super) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
     }
 
     /// Appends whole lines, or nothing.
@@ -112,21 +134,21 @@ impl File {
     /// else is written.
     pub(super) fn put(&mut self, lines: &[u8]) -> Result<(), AuditError> {
         let failed = |cause| AuditError::Write { sink: self.path.display().to_string(), cause };
-        if let Some(cause) = self.spoiled {
+        if let Some(cause) = self.handle.spoiled() {
             return Err(failed(cause));
         }
         if self.dirty {
-            self.disk.truncate(&self.fd, self.length).map_err(failed)?;
+            self.disk.truncate(&self.handle.fd, self.length).map_err(failed)?;
             self.dirty = false;
         }
-        match self.disk.write(&self.fd, lines) {
+        match self.disk.write(&self.handle.fd, lines) {
             Ok(written) if written == lines.len() => {
                 self.length += u64::try_from(written).unwrap_or(0);
                 Ok(())
             }
             // A full disk shows as a short write first; to go on with the rest would leave half a line at the error.
             Ok(written) => {
-                self.dirty = written > 0 && self.disk.truncate(&self.fd, self.length).is_err();
+                self.dirty = written > 0 && self.disk.truncate(&self.handle.fd, self.length).is_err();
                 Err(AuditError::Short { sink: self.name(), written, length: lines.len() })
             }
             Err(cause) => Err(failed(cause)),
@@ -135,7 +157,7 @@ impl File {
 
     /// Looks at the file after `written` bytes of lines: what went into a file without a name is nowhere.
     pub(super) fn look(&mut self, written: usize) -> Fate {
-        match self.disk.facts(&self.fd) {
+        match self.disk.facts(&self.handle.fd) {
             Ok(Facts { deleted: true, .. }) => Fate::Deleted,
             // What is behind the whole lines of a dirty file is known, and is cut off before anything else is written.
             Ok(facts) if facts.regular && facts.length != self.length && !self.dirty => {
@@ -151,8 +173,9 @@ impl File {
     fn part(&mut self, written: usize) -> Fate {
         let start = self.length.saturating_sub(u64::try_from(written).unwrap_or(u64::MAX));
         let mut before = [b'\n'];
-        if start > 0 && self.disk.read(&self.fd, &mut before, start - 1).is_ok() && before != [b'\n'] {
-            let parted = self.disk.truncate(&self.fd, start).and_then(|()| self.disk.write(&self.fd, b"\n"));
+        if start > 0 && self.disk.read(&self.handle.fd, &mut before, start - 1).is_ok() && before != [b'\n'] {
+            let parted =
+                self.disk.truncate(&self.handle.fd, start).and_then(|()| self.disk.write(&self.handle.fd, b"\n"));
             self.length = start + u64::from(parted == Ok(1));
             return Fate::Again;
         }
@@ -169,16 +192,16 @@ impl File {
     /// # Errors
     /// [`AuditError::Sync`].
     pub(super) fn unspoiled(&self) -> Result<(), AuditError> {
-        self.spoiled.map_or(Ok(()), |cause| Err(AuditError::Sync { sink: self.name(), cause }))
+        self.handle.spoiled().map_or(Ok(()), |cause| Err(AuditError::Sync { sink: self.name(), cause }))
     }
 
     /// Puts what is written on the disk.
     ///
     /// # Errors
     /// [`AuditError::Sync`]; then nothing more goes into this file.
-    pub(super) fn sync(&mut self) -> Result<(), AuditError> {
-        self.disk.sync(&self.fd).map_err(|cause| {
-            self.spoiled = Some(cause);
+    pub(super) fn sync(&self) -> Result<(), AuditError> {
+        self.disk.sync(&self.handle.fd).map_err(|cause| {
+            self.handle.spoil(cause);
             AuditError::Sync { sink: self.name(), cause }
         })
     }

@@ -11,7 +11,7 @@ use crate::audit::AuditError;
 use crate::audit::chain::{Chain, LINK_LIMIT};
 use crate::audit::copy::Checkpoints;
 use crate::audit::disk::Disk;
-use crate::audit::file::{Fate, File, Found, predecessor};
+use crate::audit::file::{Fate, File, Found, Handle, predecessor};
 use crate::audit::ledger::Ledger;
 use crate::audit::line::Body;
 use crate::audit::record::{Cause, Opened, closed};
@@ -153,7 +153,7 @@ impl Writer {
     /// [`AuditError`] of the first thing that fails.
     pub(super) fn tick(&mut self, now: UnixTime) -> Result<(), AuditError> {
         if let Target::File(file) = &mut self.target {
-            if file.spoiled.is_some() {
+            if file.unspoiled().is_err() {
                 self.rotate(Cause::Failed, now)?;
             } else if !file.is_named() {
                 let cause = if file.look(0) == Fate::Deleted { Cause::Deleted } else { Cause::Reopened };
@@ -186,46 +186,38 @@ impl Writer {
             return Ok(());
         }
         self.write(&[closed(now)], true, now)?;
-        match &mut self.target {
+        match &self.target {
             Target::File(file) if self.durable => file.sync(),
             Target::File(_) | Target::Stream { .. } => Ok(()),
         }
     }
 
     /// The file that is to be flushed for all records up to here, or what was not flushed of them.
-    pub(super) fn unflushed_file(&mut self) -> Result<Option<Arc<OwnedFd>>, AuditError> {
+    pub(super) fn unflushed_file(&mut self) -> Result<Option<Arc<Handle>>, AuditError> {
         self.fresh = false;
         match (self.unflushed.take(), &self.target) {
             (Some(error), _) => Err(error),
-            (None, Target::File(file)) => Ok(Some(file.handle())),
+            (None, Target::File(file)) => Ok(Some(file.handle().clone())),
             (None, Target::Stream { .. }) => Ok(None),
         }
     }
 
-    /// What a flush of `fd` has come to, given what the system says. That tells each failure once, to whoever asks first, and
-    /// knows nothing of it the next time: so it is true of all records whose flush was under way, and of those written since.
+    /// What a flush has come to, given what the system says of it. The system tells each failure once, to whoever asks first,
+    /// and not of which records: so no flush of a file succeeds once one has failed, whoever was told. Where the file has been
+    /// put aside meanwhile, what was written since the flush began may have been in it.
     ///
     /// # Errors
     /// [`AuditError::Sync`].
-    pub(super) fn flushed(&mut self, fd: &Arc<OwnedFd>, said: Result<(), Errno>) -> Result<(), AuditError> {
-        let name = self.name();
-        let current = match &mut self.target {
-            Target::File(file) if Arc::ptr_eq(&file.handle(), fd) => Some(file),
-            Target::File(_) | Target::Stream { .. } => None,
-        };
-        match (said, current) {
-            (Err(cause), Some(file)) => {
-                file.spoiled = Some(cause);
-                file.unspoiled()
-            }
-            (Err(cause), None) => {
-                let error = AuditError::Sync { sink: name, cause };
-                self.unflushed = self.fresh.then(|| error.clone()).or(self.unflushed.take());
-                Err(error)
-            }
-            (Ok(()), Some(file)) => file.unspoiled(),
-            (Ok(()), None) => self.unflushed.clone().map_or(Ok(()), Err),
+    pub(super) fn flushed(&mut self, flushed: &Handle, said: Result<(), Errno>) -> Result<(), AuditError> {
+        if let Err(cause) = said {
+            flushed.spoil(cause);
         }
+        let Some(cause) = flushed.spoiled() else { return Ok(()) };
+        let error = AuditError::Sync { sink: self.name(), cause };
+        if said.is_err() && self.fresh {
+            self.unflushed.get_or_insert(error.clone());
+        }
+        Err(error)
     }
 
     fn is_old(&self, now: UnixTime) -> bool {
@@ -245,7 +237,7 @@ impl Writer {
     fn make_room(&mut self, body: &Body, now: UnixTime) {
         let Target::File(file) = &self.target else { return };
         let after = file.length().saturating_add(line_of(body));
-        let cause = match (file.spoiled, self.rotation.size) {
+        let cause = match (file.handle().spoiled(), self.rotation.size) {
             (Some(_), _) => Cause::Failed,
             (None, Some(limit)) if after > limit && file.length() > 0 => Cause::Rotated,
             (None, _) => return,
@@ -294,11 +286,12 @@ impl Writer {
         let Found { file: new, torn, .. } = found;
         if self.durable {
             new.sync_name()?;
-            if let Target::File(old) = &mut self.target
+            if let Target::File(old) = &self.target
                 && cause != Cause::Deleted
             {
-                let spoiled = old.unspoiled().err().filter(|_| self.fresh);
-                self.unflushed = spoiled.or(old.sync().err()).or(self.unflushed.take());
+                // Those whose flush is under way are told by it.
+                let failed = old.unspoiled().and_then(|()| old.sync()).err();
+                self.unflushed = failed.filter(|_| self.fresh).or(self.unflushed.take());
             }
         }
         self.target = Target::File(new);

@@ -172,7 +172,7 @@ impl Direct {
             drop(guarded);
             let outcome = match file {
                 Ok(Some(file)) => {
-                    let said = disk.sync(&file);
+                    let said = disk.sync(file.fd());
                     self.lock().writer.flushed(&file, said)
                 }
                 Ok(None) => Ok(()),
