@@ -21,6 +21,7 @@ mod reader;
 mod record;
 mod sink;
 mod subject;
+mod target;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -150,6 +151,9 @@ impl Audit {
         if let Some(FileSettings { path, mode, rotation }) = &settings.file {
             let signed = checkpoints.as_ref().map(|settings| Checkpoints::new(settings.clone(), disk, now));
             let writer = Writer::file(disk, path, boot.clone(), now)?;
+            if *mode == Mode::Durable {
+                writer.sync_name()?;
+            }
             let writer = writer.with(*rotation, signed, *mode == Mode::Durable);
             sinks.push(Sink::new(writer, *mode, false, disk, &settings.failures));
             // The second place is for one chain.

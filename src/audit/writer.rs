@@ -15,6 +15,7 @@ use crate::audit::file::{Fate, File, Found, Handle, predecessor};
 use crate::audit::ledger::Ledger;
 use crate::audit::line::Body;
 use crate::audit::record::{Cause, Opened, closed};
+use crate::audit::target::Target;
 use crate::context::UnixTime;
 
 /// When a file is put aside for a new one.
@@ -47,17 +48,6 @@ pub(super) struct Writer {
     fresh: bool,
     /// A file that was put aside could not be flushed: what waits for it has failed.
     unflushed: Option<AuditError>,
-}
-
-#[derive(Debug)]
-enum Target {
-    File(File),
-    /// Standard output.
-    Stream {
-        fd: OwnedFd,
-        /// The last thing in it is not a line feed.
-        torn: bool,
-    },
 }
 
 impl Writer {
@@ -139,7 +129,19 @@ impl Writer {
         self.make_room(first, now);
         let some = bodies.get(..self.fitting(bodies)).unwrap_or(bodies);
         self.write(some, self.ledger.until_full() <= count(some.len()), now)?;
+        self.fresh = true;
         Ok(some.len())
+    }
+
+    /// Puts on the disk that the file is there: it may be new.
+    ///
+    /// # Errors
+    /// [`AuditError::Open`].
+    pub(super) fn sync_name(&self) -> Result<(), AuditError> {
+        match &self.target {
+            Target::File(file) => file.sync_name(),
+            Target::Stream { .. } => Ok(()),
+        }
     }
 
     /// Notes that so many records did not get here.
@@ -197,6 +199,8 @@ impl Writer {
         self.fresh = false;
         match (self.unflushed.take(), &self.target) {
             (Some(error), _) => Err(error),
+            // An empty file that could not be flushed could not be put aside either: its number is that of the one before.
+            (None, Target::File(file)) if file.length() == 0 => Ok(None),
             (None, Target::File(file)) => Ok(Some(file.handle().clone())),
             (None, Target::Stream { .. }) => Ok(None),
         }
@@ -286,13 +290,15 @@ impl Writer {
         let Found { file: new, torn, .. } = found;
         if self.durable {
             new.sync_name()?;
-            if let Target::File(old) = &self.target
-                && cause != Cause::Deleted
-            {
-                // Those whose flush is under way are told by it.
-                let failed = old.unspoiled().and_then(|()| old.sync()).err();
-                self.unflushed = failed.filter(|_| self.fresh).or(self.unflushed.take());
-            }
+            let flushed = match &self.target {
+                Target::File(_) if cause == Cause::Deleted => {
+                    Err(AuditError::Sync { sink: self.name(), cause: Errno::NOENT })
+                }
+                Target::File(old) => old.unspoiled().and_then(|()| old.sync()),
+                Target::Stream { .. } => Ok(()),
+            };
+            // Those whose flush is under way are told by it.
+            self.unflushed = flushed.err().filter(|_| self.fresh).or(self.unflushed.take());
         }
         self.target = Target::File(new);
         self.ledger.opened = Some(Opened { cause, torn });
@@ -312,7 +318,6 @@ impl Writer {
                 Ok(Fate::Again) => self.ledger.abandon(draft),
                 Ok(fate @ (Fate::Whole | Fate::Resized)) => {
                     self.ledger.settle(draft, now);
-                    self.fresh = true;
                     if fate == Fate::Resized {
                         tracing::error!(sink = self.name(), "somebody else writes the audit file or cuts it");
                         self.ledger.opened = Some(Opened { cause: Cause::Resized, torn: 0 });
@@ -337,29 +342,6 @@ impl Writer {
     }
 }
 
-impl Target {
-    fn name(&self) -> String {
-        match self {
-            Self::File(file) => file.name(),
-            Self::Stream { .. } => "stdout".to_owned(),
-        }
-    }
-
-    fn put(&mut self, lines: &[u8]) -> Result<Fate, AuditError> {
-        match self {
-            Self::File(file) => {
-                file.put(lines)?;
-                Ok(file.look(lines.len()))
-            }
-            Self::Stream { fd, torn } => {
-                let outcome = if *torn { pour(fd, b"\n").and_then(|()| pour(fd, lines)) } else { pour(fd, lines) };
-                *torn = outcome.is_err();
-                outcome.map(|()| Fate::Whole).map_err(|cause| AuditError::Write { sink: self.name(), cause })
-            }
-        }
-    }
-}
-
 /// Most bytes of the line of a record.
 fn line_of(body: &Body) -> u64 {
     count(body.bytes.len().saturating_add(LINK_LIMIT))
@@ -368,19 +350,3 @@ fn line_of(body: &Body) -> u64 {
 pub(super) fn count(items: usize) -> u64 {
     u64::try_from(items).unwrap_or(u64::MAX)
 }
-
-/// Writes all of it, however long the reader takes: there is no taking back, and a thread of its own waits here.
-fn pour(fd: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
-    while !bytes.is_empty() {
-        match rustix::io::retry_on_intr(|| rustix::io::write(fd, bytes)) {
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            // Whoever started the process may have made it so; a short rest is as good as being woken.
-            Err(Errno::AGAIN) => std::thread::sleep(RETRY),
-            Err(cause) => return Err(cause),
-        }
-    }
-    Ok(())
-}
-
-/// Between two tries at an output that does not wait.
-const RETRY: Duration = Duration::from_millis(1);

@@ -24,6 +24,8 @@ pub(super) struct FakeDisk {
     pub(super) uncuttable: Mutex<bool>,
     /// What happens at the next flush, and what the system says of it.
     pub(super) flush: Mutex<Option<Flush>>,
+    /// How many times the names in a folder were flushed.
+    pub(super) folders: Mutex<u64>,
     /// How long the file was that was flushed last.
     pub(super) flushed: Mutex<u64>,
 }
@@ -142,6 +144,7 @@ impl Disk for FakeDisk {
 
     fn sync_folder(&self, folder: &Path) -> Result<(), Errno> {
         self.call()?;
+        *self.folders.lock().unwrap() += 1;
         System.sync_folder(folder)
     }
 
