@@ -164,6 +164,25 @@ impl Disk for FakeDisk {
     }
 }
 
+/// A trail in one file, on a disk of a test's own.
+pub(super) fn trail(
+    disk: &Arc<FakeDisk>,
+    path: &Path,
+    mode: Mode,
+    rotation: Rotation,
+    checkpoints: Option<CheckpointSettings>,
+) -> Audit {
+    let disk: Arc<dyn Disk> = disk.clone();
+    let file = Some(FileSettings { path: path.to_owned(), mode, rotation });
+    Audit::open_on(&disk, &AuditSettings { file, checkpoints, ..AuditSettings::default() }, NOW).unwrap()
+}
+
+/// A checkpoint after every four records.
+pub(super) fn fours() -> Option<CheckpointSettings> {
+    let signer = Arc::new(Signer::parse(&pair().0).unwrap());
+    Some(CheckpointSettings { signer, records: 4, interval: Duration::from_secs(60), copy: None })
+}
+
 /// The files of the trail at `path` that hold records, in the order of the chain.
 pub(super) fn trail_files(path: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());

@@ -2,16 +2,25 @@
 
 use std::sync::mpsc::channel;
 
-use super::faults::{FakeDisk, Flush};
+use super::faults::{FakeDisk, Flush, fours, trail};
 use super::*;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn durable(disk: &Arc<FakeDisk>, path: &Path, checkpoints: Option<CheckpointSettings>) -> Audit {
+    trail(disk, path, Mode::Durable, Rotation::default(), checkpoints)
+}
+
+/// What writes such a file, which is put aside after a minute.
+fn writer(disk: &Arc<FakeDisk>, path: &Path) -> Writer {
     let disk: Arc<dyn Disk> = disk.clone();
-    let file = FileSettings { path: path.to_owned(), mode: Mode::Durable, rotation: Rotation::default() };
-    Audit::open_on(&disk, &AuditSettings { file: Some(file), checkpoints, ..AuditSettings::default() }, NOW).unwrap()
+    let writer = Writer::file(&disk, path, "0123456789abcdef".into(), NOW).unwrap();
+    writer.with(Rotation { size: None, age: Some(Duration::from_secs(60)) }, None, true)
+}
+
+fn write(writer: &mut Writer) {
+    writer.append(&[body()], NOW).1.unwrap();
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -53,10 +62,8 @@ fn what_is_acknowledged_was_flushed() {
 fn those_of_a_turn_that_were_written_wait_for_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Arc::new(FakeDisk::default());
-    let signer = Arc::new(Signer::parse(&pair().0).unwrap());
-    let fours = CheckpointSettings { signer, records: 4, interval: Duration::from_secs(60), copy: None };
     for (unflushable, taken) in [(true, 0), (false, 4)] {
-        let audit = durable(&disk, &folder.path().join(format!("{taken}.jsonl")), Some(fours.clone()));
+        let audit = durable(&disk, &folder.path().join(format!("{taken}.jsonl")), fours());
         *disk.unflushable.lock().unwrap() = unflushable;
         *disk.full_after.lock().unwrap() = Some(1);
         let told = runtime().block_on(join_all((0..10).map(|_| decide(&audit))));
@@ -110,11 +117,7 @@ fn a_file_that_could_not_be_flushed_is_not_put_aside_in_silence() {
     {
         let folder = tempfile::tempdir().unwrap();
         let fake = Arc::new(FakeDisk::default());
-        let disk: Arc<dyn Disk> = fake.clone();
-        let rotation = Rotation { size: None, age: Some(Duration::from_secs(60)) };
-        let writer = Writer::file(&disk, &folder.path().join("audit.jsonl"), "0123456789abcdef".into(), NOW).unwrap();
-        let mut writer = writer.with(rotation, None, true);
-        let write = |writer: &mut Writer| writer.append(&[decision()], NOW).1.unwrap();
+        let mut writer = writer(&fake, &folder.path().join("audit.jsonl"));
         write(&mut writer);
         let flushing = writer.unflushed_file().unwrap().unwrap();
         // While the disk is at it, another record is written.
@@ -139,10 +142,7 @@ fn a_file_that_could_not_be_flushed_is_not_put_aside_in_silence() {
 fn a_record_whose_file_was_deleted_before_its_flush_is_nowhere() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
-    let disk: Arc<dyn Disk> = Arc::new(FakeDisk::default());
-    let writer = Writer::file(&disk, &path, "0123456789abcdef".into(), NOW).unwrap();
-    let mut writer = writer.with(Rotation::default(), None, true);
-    let write = |writer: &mut Writer| writer.append(&[decision()], NOW).1.unwrap();
+    let mut writer = writer(&Arc::default(), &path);
     for (unflushed, nowhere) in [(true, true), (false, false)] {
         write(&mut writer);
         if !unflushed {
@@ -159,14 +159,11 @@ fn a_record_whose_file_was_deleted_before_its_flush_is_nowhere() {
 #[test]
 fn an_empty_file_is_not_flushed() {
     let folder = tempfile::tempdir().unwrap();
-    let disk: Arc<dyn Disk> = Arc::new(FakeDisk::default());
-    let rotation = Rotation { size: None, age: Some(Duration::from_secs(60)) };
-    let writer = Writer::file(&disk, &folder.path().join("audit.jsonl"), "0123456789abcdef".into(), NOW).unwrap();
-    let mut writer = writer.with(rotation, None, true);
-    writer.append(&[decision()], NOW).1.unwrap();
+    let mut writer = writer(&Arc::default(), &folder.path().join("audit.jsonl"));
+    write(&mut writer);
     writer.tick(UnixTime::from_seconds(NOW.seconds() + 60)).unwrap();
     assert!(writer.unflushed_file().unwrap().is_none());
-    writer.append(&[decision()], NOW).1.unwrap();
+    write(&mut writer);
     assert!(writer.unflushed_file().unwrap().is_some());
 }
 
@@ -175,17 +172,14 @@ fn an_empty_file_is_not_flushed() {
 fn nobody_is_denied_because_the_end_of_a_file_was_not_flushed() {
     let folder = tempfile::tempdir().unwrap();
     let fake = Arc::new(FakeDisk::default());
-    let disk: Arc<dyn Disk> = fake.clone();
-    let rotation = Rotation { size: None, age: Some(Duration::from_secs(60)) };
-    let writer = Writer::file(&disk, &folder.path().join("audit.jsonl"), "0123456789abcdef".into(), NOW).unwrap();
-    let mut writer = writer.with(rotation, None, true);
-    writer.append(&[decision()], NOW).1.unwrap();
+    let mut writer = writer(&fake, &folder.path().join("audit.jsonl"));
+    write(&mut writer);
     let flushing = writer.unflushed_file().unwrap().unwrap();
     assert!(writer.flushed(&flushing, Ok(())).is_ok());
     *fake.flush.lock().unwrap() = Some(Flush(Box::new(|| Err(Errno::IO))));
     writer.tick(UnixTime::from_seconds(NOW.seconds() + 60)).unwrap();
     assert!(fake.flush.lock().unwrap().is_none(), "the file that is put aside is flushed");
-    writer.append(&[decision()], NOW).1.unwrap();
+    write(&mut writer);
     assert!(writer.unflushed_file().is_ok());
 }
 
@@ -201,10 +195,4 @@ fn the_name_of_a_new_file_is_flushed_before_anything_rests_on_it() {
         drop(Audit::open_on(&disk, &AuditSettings { file, ..AuditSettings::default() }, NOW).unwrap());
         assert_eq!(*fake.folders.lock().unwrap(), folders, "{mode:?}");
     }
-}
-
-fn decision() -> Body {
-    let mut line = Line::default();
-    line.text("kind", "decision");
-    line.finish()
 }

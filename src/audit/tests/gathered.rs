@@ -1,20 +1,12 @@
 //! Records of requests that run at the same time are written at once, and are still records one by one.
 
-use super::faults::{FakeDisk, trail_files, whole};
+use super::faults::{FakeDisk, fours, trail, trail_files, whole};
 use super::*;
 use crate::audit::chain::LINK_LIMIT;
 
-/// A trail on a disk of a test's own.
-fn trail(disk: &Arc<FakeDisk>, path: &Path, rotation: Rotation, checkpoints: Option<CheckpointSettings>) -> Audit {
-    let disk: Arc<dyn Disk> = disk.clone();
-    let file = Some(FileSettings { path: path.to_owned(), mode: Mode::Strict, rotation });
-    Audit::open_on(&disk, &AuditSettings { file, checkpoints, ..AuditSettings::default() }, NOW).unwrap()
-}
-
-/// A checkpoint after every four records.
-fn fours() -> Option<CheckpointSettings> {
-    let signer = Arc::new(Signer::parse(&pair().0).unwrap());
-    Some(CheckpointSettings { signer, records: 4, interval: Duration::from_secs(60), copy: None })
+/// A trail as most are.
+fn strict(disk: &Arc<FakeDisk>, path: &Path, rotation: Rotation, checkpoints: Option<CheckpointSettings>) -> Audit {
+    trail(disk, path, Mode::Strict, rotation, checkpoints)
 }
 
 /// Decisions of one turn, and what came of each.
@@ -31,7 +23,7 @@ fn records_of_one_turn_are_one_write_in_the_order_in_which_they_came() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let disk = Arc::new(FakeDisk::default());
-    let audit = trail(&disk, &path, Rotation::default(), None);
+    let audit = strict(&disk, &path, Rotation::default(), None);
     let before = disk.writes();
     let told = together(&audit, 25);
     assert_eq!(disk.writes() - before, 1);
@@ -46,7 +38,7 @@ fn records_of_one_turn_are_one_write_in_the_order_in_which_they_came() {
 fn a_write_of_many_goes_past_no_checkpoint_and_no_end_of_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
-    let audit = trail(&Arc::default(), &path, Rotation::default(), fours());
+    let audit = strict(&Arc::default(), &path, Rotation::default(), fours());
     together(&audit, 10);
     let kinds = kinds(&path);
     let parts: Vec<usize> = kinds.split(|kind| kind == "checkpoint").map(<[String]>::len).collect();
@@ -56,7 +48,7 @@ fn a_write_of_many_goes_past_no_checkpoint_and_no_end_of_a_file() {
 
     let path = folder.path().join("sized.jsonl");
     let limit = 5_000;
-    let audit = trail(&Arc::default(), &path, Rotation { size: Some(limit), age: None }, None);
+    let audit = strict(&Arc::default(), &path, Rotation { size: Some(limit), age: None }, None);
     // The second turn, and each after it, begins in a file that has something in it.
     let told: Vec<_> = (0..10).flat_map(|_| together(&audit, 3)).collect();
     drop(audit);
@@ -77,7 +69,7 @@ fn each_is_told_what_became_of_its_own_record() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let disk = Arc::new(FakeDisk::default());
-    let audit = trail(&disk, &path, Rotation::default(), fours());
+    let audit = strict(&disk, &path, Rotation::default(), fours());
     *disk.full_after.lock().unwrap() = Some(1);
     let told = together(&audit, 10);
     let taken: Vec<bool> = told.iter().map(|(_, outcome)| outcome.is_ok()).collect();
@@ -90,7 +82,8 @@ fn each_is_told_what_became_of_its_own_record() {
     assert_eq!((lost.len(), &lost[0]["count"]), (1, &Value::from(6)));
 }
 
-/// A request that is given up after its decision has left its record: with the next one, a tick, or the end it is written.
+/// A request that is given up after its decision has left its record: with the next one, a tick, or the end it is written, and with
+/// the trail itself.
 #[test]
 fn what_was_given_up_is_recorded_with_the_next() {
     type Next = fn(&Audit);
@@ -98,7 +91,7 @@ fn what_was_given_up_is_recorded_with_the_next() {
         ("decision", write),
         ("tick", |audit| audit.tick(NOW)),
         ("reopen", |audit| audit.reopen(NOW).unwrap()),
-        ("end", |_| ()),
+        ("end", |audit| audit.close(NOW)),
     ];
     for (what, next) in nexts {
         let folder = tempfile::tempdir().unwrap();
@@ -108,9 +101,14 @@ fn what_was_given_up_is_recorded_with_the_next() {
         assert!(audit.record(&typical(&id), ()).now_or_never().is_none());
         assert_eq!(lines(&path).len(), 0, "{what}");
         next(&audit);
-        drop(audit);
         assert_eq!(whole(&path, what)[0], id.as_str(), "{what}");
     }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = open(&path);
+    assert!(audit.record(&typical(&audit.next_id()), ()).now_or_never().is_none());
+    drop(audit);
+    assert_eq!(whole(&path, "dropped").len(), 1);
 }
 
 /// A file that is deleted between two turns takes nothing with it of the second.
@@ -118,7 +116,7 @@ fn what_was_given_up_is_recorded_with_the_next() {
 fn a_turn_whose_file_was_deleted_is_in_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
-    let audit = trail(&Arc::default(), &path, Rotation::default(), None);
+    let audit = strict(&Arc::default(), &path, Rotation::default(), None);
     together(&audit, 5);
     fs::remove_file(&path).unwrap();
     let told = together(&audit, 5);
@@ -134,7 +132,7 @@ fn whole_lines_of_a_refused_turn_are_cut_off_before_the_file_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let disk = Arc::new(FakeDisk::default());
-    let audit = trail(&disk, &path, Rotation::default(), None);
+    let audit = strict(&disk, &path, Rotation::default(), None);
     together(&audit, 1);
     (*disk.full.lock().unwrap(), *disk.uncuttable.lock().unwrap()) = (true, true);
     assert!(together(&audit, 9).iter().all(|(_, outcome)| outcome.is_err()));
@@ -192,7 +190,7 @@ fn records_of_many_threads_are_one_chain() {
 fn a_reload_that_cannot_be_recorded_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Arc::new(FakeDisk::default());
-    let audit = trail(&disk, &folder.path().join("audit.jsonl"), Rotation::default(), None);
+    let audit = strict(&disk, &folder.path().join("audit.jsonl"), Rotation::default(), None);
     let record =
         Reload { time: NOW, outcome: ReloadOutcome::Loaded, generation: 2, digest: "4f1c2d0e9b7a6f58", problems: &[] };
     for (full, recorded) in [(true, false), (false, true)] {

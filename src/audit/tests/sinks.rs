@@ -12,12 +12,6 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-fn body() -> Body {
-    let mut line = Line::default();
-    line.text("kind", "decision");
-    line.finish()
-}
-
 /// A sink with a queue, and the pipe that it writes to.
 fn piped(mode: Mode) -> (Sink, std::io::PipeReader, Counter) {
     let (reader, writer) = std::io::pipe().unwrap();
